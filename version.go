@@ -1,0 +1,81 @@
+package kiln
+
+import (
+	"strconv"
+	"time"
+)
+
+// Version is code + configuration. $LATEST is the only one that changes; numbered
+// ones never do.
+type Version struct {
+	Function FunctionID
+	Number   int // 0 is $LATEST
+	Config   Config
+	Package  Package
+	Status   Status
+	// RevisionID changes with every change of this version, its state included.
+	RevisionID   string
+	LastModified time.Time
+}
+
+// Name gives "$LATEST" or the number.
+func (v *Version) Name() string {
+	if v.Number == 0 {
+		return Latest
+	}
+	return strconv.Itoa(v.Number)
+}
+
+// Config is what a caller can set of a version. The zero value of an optional
+// member means that it was never sent.
+type Config struct {
+	Description  string
+	Runtime      string
+	Handler      string
+	Role         string
+	Timeout      time.Duration
+	MemoryMB     int
+	StorageMB    int               // of /tmp
+	Architecture string            // "x86_64" or "arm64"
+	Environment  map[string]string // nil: absent; empty: sent as {}
+	LogGroup     string            // "" is /aws/lambda/<name>
+}
+
+// Package is the code of a version: a zip kept by its digest.
+type Package struct {
+	SHA256       string // lower-case hex; also the name of the blob and of its directory
+	Size         int64  // of the zip
+	UnzippedSize int64
+}
+
+// State is the life of a version as clients see it.
+type State string
+
+// States of a version.
+const (
+	Pending  State = "Pending"
+	Active   State = "Active"
+	Inactive State = "Inactive"
+	Failed   State = "Failed"
+)
+
+// UpdateStatus is how the last update of a version went.
+type UpdateStatus string
+
+// States of an update.
+const (
+	InProgress   UpdateStatus = "InProgress"
+	Successful   UpdateStatus = "Successful"
+	UpdateFailed UpdateStatus = "Failed"
+)
+
+// Status is where a version and its last update stand. Reason codes are those of
+// the AWS model.
+type Status struct {
+	State            State
+	Reason           string
+	ReasonCode       string
+	Update           UpdateStatus
+	UpdateReason     string
+	UpdateReasonCode string
+}
