@@ -3,6 +3,7 @@ package kiln
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -42,12 +43,12 @@ type Error struct {
 	Message    string // the text that a client sees
 	Reason     string // Throttled only
 	RetryAfter time.Duration
-	Err        error // the cause, for the log; never shown to a client
+	Err        error // the cause, for the log; a client sees Message alone
 }
 
 // Error gives the message and, for the log, its cause.
 func (e *Error) Error() string {
-	if e.Err != nil {
+	if e.Err != nil && !strings.Contains(e.Message, e.Err.Error()) {
 		return e.Message + ": " + e.Err.Error()
 	}
 	return e.Message

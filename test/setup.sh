@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs what the tests need, each step tried three times. What the machine has
+# already is used as it is. Everything but Debian packages goes to .cache.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache=$PWD/.cache
+mkdir -p "$cache/bin"
+
+LINT=v2.15.0
+PIP_PACKAGES="awscli==1.46.3 boto3==1.44.5 botocore==1.44.5 pillow==13.0.0"
+
+try() { # try NAME COMMAND…: three times, then say which step it was
+	local name=$1 n
+	shift
+	for n in 1 2 3; do
+		if "$@" >"$cache/setup.log" 2>&1; then return 0; fi
+		echo "setup: $name failed (try $n of 3)" >&2
+		sleep $((n * 2))
+	done
+	tail -n 20 "$cache/setup.log" >&2
+	echo "setup: cannot install $name" >&2
+	exit 1
+}
+
+# Debian packages, by the command that each brings.
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing+=("$2"); }
+need mkfs.ext4 e2fsprogs
+need losetup mount
+need ip iproute2
+need curl curl
+need gcc gcc
+need python3 python3
+need node nodejs
+need npm npm
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+if [ ${#missing[@]} -gt 0 ]; then
+	[ "$(id -u)" = 0 ] || { echo "setup: as root, run: apt-get install ${missing[*]}" >&2; exit 1; }
+	try "apt-get update" apt-get update
+	try "apt-get install ${missing[*]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+fi
+
+if [ "$("$cache/bin/golangci-lint" version --short 2>/dev/null)" != "${LINT#v}" ]; then
+	try "golangci-lint $LINT" env GOBIN="$cache/bin" go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$LINT"
+fi
+try "Go modules" go mod download
+
+if [ "$(cat "$cache/venv/packages" 2>/dev/null)" != "$PIP_PACKAGES" ]; then
+	rm -rf "$cache/venv"
+	try "a Python virtual environment" python3 -m venv "$cache/venv"
+	# shellcheck disable=SC2086
+	try "$PIP_PACKAGES" "$cache/venv/bin/pip" install --disable-pip-version-check $PIP_PACKAGES
+	echo "$PIP_PACKAGES" >"$cache/venv/packages"
+fi
