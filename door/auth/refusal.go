@@ -1,0 +1,23 @@
+package auth
+
+import "net/http"
+
+// Refusal is why a request's identity is not taken, as AWS names and words it.
+type Refusal struct {
+	Status  int
+	Type    string // the exception, as X-Amzn-ErrorType has it
+	Message string
+}
+
+// Error gives the message.
+func (r *Refusal) Error() string { return r.Message }
+
+// incomplete refuses a signature with missing or unreadable parts.
+func incomplete(message string) error {
+	return &Refusal{http.StatusForbidden, "IncompleteSignatureException", message}
+}
+
+// mismatch refuses a signature whose parts are readable and wrong.
+func mismatch(message string) error {
+	return &Refusal{http.StatusForbidden, "InvalidSignatureException", message}
+}
