@@ -47,11 +47,12 @@ var rooms = map[string][]string{
 	"door/api":     {"", "telemetry", "door/lambda", "door/auth"},
 	"door/console": {""},
 
-	"client":       {},
-	"internal/gen": {},
+	"client":        {},
+	"internal/gen":  {},
+	"internal/pack": {},
 
 	"cmd/kiln": {
-		"", "telemetry", "telemetry/logs", "client", "back/sqlite", "back/blobdir",
+		"", "telemetry", "telemetry/logs", "client", "internal/pack", "back/sqlite", "back/blobdir",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs",
 		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console",
 	},
