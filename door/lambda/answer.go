@@ -1,0 +1,91 @@
+package lambda
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+)
+
+// setHeader sets a header if its value is present.
+func (c *call) setHeader(name string, v *string) {
+	if v != nil {
+		c.w.Header()[name] = []string{*v}
+	}
+}
+
+// empty answers without a body.
+func (c *call) empty(status int) error {
+	c.w.WriteHeader(status)
+	return nil
+}
+
+// json answers with a JSON body.
+func (c *call) json(status int, body []byte) error {
+	return c.raw(status, body)
+}
+
+// raw answers with the given bytes, which are the function's own and JSON in all but
+// name.
+func (c *call) raw(status int, body []byte) error {
+	if status == http.StatusNoContent || len(body) == 0 {
+		return c.empty(status)
+	}
+	h := c.w.Header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(body) // the caller has gone; there is nobody to tell
+	return nil
+}
+
+// jsonType is the Content-Type of every answer with a body.
+var jsonType = []string{"application/json"}
+
+// errStarted marks an error that came after an event stream had begun: no other answer
+// can be sent.
+var errStarted = errors.New("event stream has begun")
+
+// Stream is the answer of InvokeWithResponseStream. The Service starts it once with its
+// head and then writes framed events; what it writes leaves at once.
+type Stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	started bool
+}
+
+func newStream(w http.ResponseWriter) *Stream {
+	return &Stream{w: w, control: http.NewResponseController(w)}
+}
+
+// Start sends status and headers. Before it, returning an error is a normal answer.
+func (s *Stream) Start(head *InvokeWithResponseStreamResponse) error {
+	if s.started {
+		return errStarted
+	}
+	s.started = true
+	h, status := s.w.Header(), http.StatusOK
+	h["Content-Type"] = []string{"application/vnd.amazon.eventstream"}
+	if head.ExecutedVersion != nil {
+		h["X-Amz-Executed-Version"] = []string{*head.ExecutedVersion}
+	}
+	if head.ResponseStreamContentType != nil {
+		h["Content-Type"] = []string{*head.ResponseStreamContentType}
+	}
+	if head.StatusCode != nil {
+		status = int(*head.StatusCode)
+	}
+	s.w.WriteHeader(status)
+	return s.control.Flush()
+}
+
+// Write sends bytes of the event stream at once.
+func (s *Stream) Write(p []byte) (int, error) {
+	if !s.started {
+		return 0, errors.New("write before the head of the event stream")
+	}
+	n, err := s.w.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, s.control.Flush()
+}

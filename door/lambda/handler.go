@@ -1,0 +1,120 @@
+package lambda
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+)
+
+// Options are the limits of a handler. A zero limit is the service's own.
+type Options struct {
+	MaxCode   int64 // bytes of a request that carries code: CreateFunction, UpdateFunctionCode, PublishLayerVersion; 70,167,211
+	MaxInvoke int64 // bytes of the payload of a synchronous invocation; 6,291,456
+	MaxEvent  int64 // bytes of the payload of an asynchronous invocation; 1,048,576
+	MaxOther  int64 // bytes of any other request; 6,291,456
+
+	// Log receives the errors whose text is kept from the caller. Nil discards them.
+	Log *slog.Logger
+}
+
+// The service's own limits in bytes.
+const (
+	DefaultMaxCode   = 70167211
+	DefaultMaxInvoke = 6291456
+	DefaultMaxEvent  = 1048576
+	DefaultMaxOther  = 6291456
+)
+
+// handler serves the API for one Service.
+type handler struct {
+	service Service
+	limits  Options
+	log     *slog.Logger
+}
+
+// NewHandler returns the whole API as an http.Handler: every request is answered in
+// the service's own form, also those that no operation takes.
+func NewHandler(service Service, opts Options) http.Handler {
+	h := &handler{service: service, limits: opts, log: opts.Log}
+	for _, l := range []struct {
+		limit *int64
+		value int64
+	}{
+		{&h.limits.MaxCode, DefaultMaxCode},
+		{&h.limits.MaxInvoke, DefaultMaxInvoke},
+		{&h.limits.MaxEvent, DefaultMaxEvent},
+		{&h.limits.MaxOther, DefaultMaxOther},
+	} {
+		if *l.limit <= 0 {
+			*l.limit = l.value
+		}
+	}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	return h
+}
+
+// operation is one row of the table of operations.
+type operation struct {
+	name  string
+	body  bodyKind
+	serve func(*call) error
+}
+
+// call is one request on its way through an operation.
+type call struct {
+	ctx     context.Context
+	service Service
+	req     *http.Request
+	w       http.ResponseWriter
+	labels  labels
+	body    []byte
+	err     error // the first thing that could not be decoded
+}
+
+// errNoOutput is a Service that returned neither output nor error.
+var errNoOutput = errors.New("operation returned no output")
+
+// ServeHTTP answers one request.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{ctx: r.Context(), service: h.service, req: r, w: w}
+	found := match(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, &c.labels)
+	if found.op < 0 {
+		if found.allow != "" {
+			w.Header().Set("Allow", found.allow)
+		}
+		WriteError(w, found.err(r))
+		return
+	}
+	op := &operations[found.op]
+	err := h.readBody(c, found.op)
+	if err == nil {
+		err = op.serve(c)
+	}
+	if err == nil {
+		return
+	}
+	var known *Error
+	if !errors.As(err, &known) {
+		level := slog.LevelError
+		if c.ctx.Err() != nil {
+			level = slog.LevelDebug // the caller has gone; nobody reads the answer
+		}
+		h.log.Log(context.WithoutCancel(c.ctx), level, "operation failed", "operation", op.name, "err", err)
+	}
+	if !errors.Is(err, errStarted) {
+		WriteError(w, err)
+	}
+}
+
+// Operation names the operation that a request asks for.
+func Operation(r *http.Request) (name string, ok bool) {
+	var l labels
+	found := match(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, &l)
+	if found.op < 0 {
+		return "", false
+	}
+	return operations[found.op].name, true
+}
