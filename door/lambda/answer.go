@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 )
@@ -14,21 +15,16 @@ func (c *call) setHeader(name string, v *string) {
 }
 
 // empty answers without a body.
-func (c *call) empty(status int) error {
-	c.w.WriteHeader(status)
-	return nil
-}
+func (c *call) empty(status int) error { return c.send(status, nil) }
 
-// json answers with a JSON body.
-func (c *call) json(status int, body []byte) error {
-	return c.raw(status, body)
-}
-
-// raw answers with the given bytes, which are the function's own and JSON in all but
-// name.
-func (c *call) raw(status int, body []byte) error {
+// send answers with a body that is JSON, or with none.
+func (c *call) send(status int, body []byte) error {
+	if status < 200 || status > 599 {
+		return fmt.Errorf("answer with status %d", status)
+	}
 	if status == http.StatusNoContent || len(body) == 0 {
-		return c.empty(status)
+		c.w.WriteHeader(status)
+		return nil
 	}
 	h := c.w.Header()
 	h["Content-Type"] = jsonType
@@ -88,4 +84,16 @@ func (s *Stream) Write(p []byte) (int, error) {
 		return n, err
 	}
 	return n, s.control.Flush()
+}
+
+// end returns what is left to answer after the Service is done: its error if the stream
+// has not begun, else the same error marked as too late.
+func (s *Stream) end(err error) error {
+	switch {
+	case !s.started && err == nil:
+		return errNoOutput
+	case s.started && err != nil:
+		return fmt.Errorf("%w: %w", errStarted, err)
+	}
+	return err
 }

@@ -7,19 +7,21 @@ func (v *AddLayerVersionPermissionRequest) decode(c *call) error {
 	v.LayerName = c.label(0)
 	v.VersionNumber = c.labelInt64(1)
 	v.RevisionId = c.queryString("RevisionId")
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "Action":
-				v.Action = optional(d, (*decoder).string)
-			case "OrganizationId":
-				v.OrganizationId = optional(d, (*decoder).string)
-			case "Principal":
-				v.Principal = optional(d, (*decoder).string)
-			case "StatementId":
-				v.StatementId = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "Action":
+					v.Action = optional(d, (*decoder).string)
+				case "OrganizationId":
+					v.OrganizationId = optional(d, (*decoder).string)
+				case "Principal":
+					v.Principal = optional(d, (*decoder).string)
+				case "StatementId":
+					v.StatementId = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -31,31 +33,33 @@ func (v *AddLayerVersionPermissionRequest) decode(c *call) error {
 func (v *AddPermissionRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
 	v.Qualifier = c.queryString("Qualifier")
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "Action":
-				v.Action = optional(d, (*decoder).string)
-			case "EventSourceToken":
-				v.EventSourceToken = optional(d, (*decoder).string)
-			case "FunctionUrlAuthType":
-				v.FunctionUrlAuthType = optional(d, (*decoder).string)
-			case "InvokedViaFunctionUrl":
-				v.InvokedViaFunctionUrl = optional(d, (*decoder).boolean)
-			case "Principal":
-				v.Principal = optional(d, (*decoder).string)
-			case "PrincipalOrgID":
-				v.PrincipalOrgID = optional(d, (*decoder).string)
-			case "RevisionId":
-				v.RevisionId = optional(d, (*decoder).string)
-			case "SourceAccount":
-				v.SourceAccount = optional(d, (*decoder).string)
-			case "SourceArn":
-				v.SourceArn = optional(d, (*decoder).string)
-			case "StatementId":
-				v.StatementId = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "Action":
+					v.Action = optional(d, (*decoder).string)
+				case "EventSourceToken":
+					v.EventSourceToken = optional(d, (*decoder).string)
+				case "FunctionUrlAuthType":
+					v.FunctionUrlAuthType = optional(d, (*decoder).string)
+				case "InvokedViaFunctionUrl":
+					v.InvokedViaFunctionUrl = optional(d, (*decoder).boolean)
+				case "Principal":
+					v.Principal = optional(d, (*decoder).string)
+				case "PrincipalOrgID":
+					v.PrincipalOrgID = optional(d, (*decoder).string)
+				case "RevisionId":
+					v.RevisionId = optional(d, (*decoder).string)
+				case "SourceAccount":
+					v.SourceAccount = optional(d, (*decoder).string)
+				case "SourceArn":
+					v.SourceArn = optional(d, (*decoder).string)
+				case "StatementId":
+					v.StatementId = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -66,17 +70,19 @@ func (v *AddPermissionRequest) decode(c *call) error {
 // decode reads the input of CheckpointDurableExecution from a request.
 func (v *CheckpointDurableExecutionRequest) decode(c *call) error {
 	v.DurableExecutionArn = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "CheckpointToken":
-				v.CheckpointToken = optional(d, (*decoder).string)
-			case "ClientToken":
-				v.ClientToken = optional(d, (*decoder).string)
-			case "Updates":
-				v.Updates = decodeList(d, decodeOperationUpdate)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "CheckpointToken":
+					v.CheckpointToken = optional(d, (*decoder).string)
+				case "ClientToken":
+					v.ClientToken = optional(d, (*decoder).string)
+				case "Updates":
+					v.Updates = decodeList(d, decodeOperationUpdate)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -87,19 +93,21 @@ func (v *CheckpointDurableExecutionRequest) decode(c *call) error {
 // decode reads the input of CreateAlias from a request.
 func (v *CreateAliasRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "Description":
-				v.Description = optional(d, (*decoder).string)
-			case "FunctionVersion":
-				v.FunctionVersion = optional(d, (*decoder).string)
-			case "Name":
-				v.Name = optional(d, (*decoder).string)
-			case "RoutingConfig":
-				v.RoutingConfig = optional(d, decodeAliasRoutingConfiguration)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "Description":
+					v.Description = optional(d, (*decoder).string)
+				case "FunctionVersion":
+					v.FunctionVersion = optional(d, (*decoder).string)
+				case "Name":
+					v.Name = optional(d, (*decoder).string)
+				case "RoutingConfig":
+					v.RoutingConfig = optional(d, decodeAliasRoutingConfiguration)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -109,29 +117,31 @@ func (v *CreateAliasRequest) decode(c *call) error {
 
 // decode reads the input of CreateCapacityProvider from a request.
 func (v *CreateCapacityProviderRequest) decode(c *call) error {
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "CapacityProviderName":
-				v.CapacityProviderName = optional(d, (*decoder).string)
-			case "CapacityProviderScalingConfig":
-				v.CapacityProviderScalingConfig = optional(d, decodeCapacityProviderScalingConfig)
-			case "InstanceRequirements":
-				v.InstanceRequirements = optional(d, decodeInstanceRequirements)
-			case "KmsKeyArn":
-				v.KmsKeyArn = optional(d, (*decoder).string)
-			case "PermissionsConfig":
-				v.PermissionsConfig = optional(d, decodeCapacityProviderPermissionsConfig)
-			case "PropagateTags":
-				v.PropagateTags = optional(d, decodePropagateTags)
-			case "Tags":
-				v.Tags = decodeMap(d, (*decoder).string)
-			case "TelemetryConfig":
-				v.TelemetryConfig = optional(d, decodeCapacityProviderTelemetryConfig)
-			case "VpcConfig":
-				v.VpcConfig = optional(d, decodeCapacityProviderVpcConfig)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "CapacityProviderName":
+					v.CapacityProviderName = optional(d, (*decoder).string)
+				case "CapacityProviderScalingConfig":
+					v.CapacityProviderScalingConfig = optional(d, decodeCapacityProviderScalingConfig)
+				case "InstanceRequirements":
+					v.InstanceRequirements = optional(d, decodeInstanceRequirements)
+				case "KmsKeyArn":
+					v.KmsKeyArn = optional(d, (*decoder).string)
+				case "PermissionsConfig":
+					v.PermissionsConfig = optional(d, decodeCapacityProviderPermissionsConfig)
+				case "PropagateTags":
+					v.PropagateTags = optional(d, decodePropagateTags)
+				case "Tags":
+					v.Tags = decodeMap(d, (*decoder).string)
+				case "TelemetryConfig":
+					v.TelemetryConfig = optional(d, decodeCapacityProviderTelemetryConfig)
+				case "VpcConfig":
+					v.VpcConfig = optional(d, decodeCapacityProviderVpcConfig)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -141,19 +151,21 @@ func (v *CreateCapacityProviderRequest) decode(c *call) error {
 
 // decode reads the input of CreateCodeSigningConfig from a request.
 func (v *CreateCodeSigningConfigRequest) decode(c *call) error {
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "AllowedPublishers":
-				v.AllowedPublishers = optional(d, decodeAllowedPublishers)
-			case "CodeSigningPolicies":
-				v.CodeSigningPolicies = optional(d, decodeCodeSigningPolicies)
-			case "Description":
-				v.Description = optional(d, (*decoder).string)
-			case "Tags":
-				v.Tags = decodeMap(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "AllowedPublishers":
+					v.AllowedPublishers = optional(d, decodeAllowedPublishers)
+				case "CodeSigningPolicies":
+					v.CodeSigningPolicies = optional(d, decodeCodeSigningPolicies)
+				case "Description":
+					v.Description = optional(d, (*decoder).string)
+				case "Tags":
+					v.Tags = decodeMap(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -163,67 +175,69 @@ func (v *CreateCodeSigningConfigRequest) decode(c *call) error {
 
 // decode reads the input of CreateEventSourceMapping from a request.
 func (v *CreateEventSourceMappingRequest) decode(c *call) error {
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "AmazonManagedKafkaEventSourceConfig":
-				v.AmazonManagedKafkaEventSourceConfig = optional(d, decodeAmazonManagedKafkaEventSourceConfig)
-			case "BatchSize":
-				v.BatchSize = optional(d, (*decoder).int32)
-			case "BisectBatchOnFunctionError":
-				v.BisectBatchOnFunctionError = optional(d, (*decoder).boolean)
-			case "DestinationConfig":
-				v.DestinationConfig = optional(d, decodeDestinationConfig)
-			case "DocumentDBEventSourceConfig":
-				v.DocumentDBEventSourceConfig = optional(d, decodeDocumentDBEventSourceConfig)
-			case "Enabled":
-				v.Enabled = optional(d, (*decoder).boolean)
-			case "EventSourceArn":
-				v.EventSourceArn = optional(d, (*decoder).string)
-			case "FilterCriteria":
-				v.FilterCriteria = optional(d, decodeFilterCriteria)
-			case "FunctionName":
-				v.FunctionName = optional(d, (*decoder).string)
-			case "FunctionResponseTypes":
-				v.FunctionResponseTypes = decodeList(d, (*decoder).string)
-			case "KMSKeyArn":
-				v.KMSKeyArn = optional(d, (*decoder).string)
-			case "LoggingConfig":
-				v.LoggingConfig = optional(d, decodeEventSourceMappingLoggingConfig)
-			case "MaximumBatchingWindowInSeconds":
-				v.MaximumBatchingWindowInSeconds = optional(d, (*decoder).int32)
-			case "MaximumRecordAgeInSeconds":
-				v.MaximumRecordAgeInSeconds = optional(d, (*decoder).int32)
-			case "MaximumRetryAttempts":
-				v.MaximumRetryAttempts = optional(d, (*decoder).int32)
-			case "MetricsConfig":
-				v.MetricsConfig = optional(d, decodeEventSourceMappingMetricsConfig)
-			case "ParallelizationFactor":
-				v.ParallelizationFactor = optional(d, (*decoder).int32)
-			case "ProvisionedPollerConfig":
-				v.ProvisionedPollerConfig = optional(d, decodeProvisionedPollerConfig)
-			case "Queues":
-				v.Queues = decodeList(d, (*decoder).string)
-			case "ScalingConfig":
-				v.ScalingConfig = optional(d, decodeScalingConfig)
-			case "SelfManagedEventSource":
-				v.SelfManagedEventSource = optional(d, decodeSelfManagedEventSource)
-			case "SelfManagedKafkaEventSourceConfig":
-				v.SelfManagedKafkaEventSourceConfig = optional(d, decodeSelfManagedKafkaEventSourceConfig)
-			case "SourceAccessConfigurations":
-				v.SourceAccessConfigurations = decodeList(d, decodeSourceAccessConfiguration)
-			case "StartingPosition":
-				v.StartingPosition = optional(d, (*decoder).string)
-			case "StartingPositionTimestamp":
-				v.StartingPositionTimestamp = optional(d, (*decoder).time)
-			case "Tags":
-				v.Tags = decodeMap(d, (*decoder).string)
-			case "Topics":
-				v.Topics = decodeList(d, (*decoder).string)
-			case "TumblingWindowInSeconds":
-				v.TumblingWindowInSeconds = optional(d, (*decoder).int32)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "AmazonManagedKafkaEventSourceConfig":
+					v.AmazonManagedKafkaEventSourceConfig = optional(d, decodeAmazonManagedKafkaEventSourceConfig)
+				case "BatchSize":
+					v.BatchSize = optional(d, (*decoder).int32)
+				case "BisectBatchOnFunctionError":
+					v.BisectBatchOnFunctionError = optional(d, (*decoder).boolean)
+				case "DestinationConfig":
+					v.DestinationConfig = optional(d, decodeDestinationConfig)
+				case "DocumentDBEventSourceConfig":
+					v.DocumentDBEventSourceConfig = optional(d, decodeDocumentDBEventSourceConfig)
+				case "Enabled":
+					v.Enabled = optional(d, (*decoder).boolean)
+				case "EventSourceArn":
+					v.EventSourceArn = optional(d, (*decoder).string)
+				case "FilterCriteria":
+					v.FilterCriteria = optional(d, decodeFilterCriteria)
+				case "FunctionName":
+					v.FunctionName = optional(d, (*decoder).string)
+				case "FunctionResponseTypes":
+					v.FunctionResponseTypes = decodeList(d, (*decoder).string)
+				case "KMSKeyArn":
+					v.KMSKeyArn = optional(d, (*decoder).string)
+				case "LoggingConfig":
+					v.LoggingConfig = optional(d, decodeEventSourceMappingLoggingConfig)
+				case "MaximumBatchingWindowInSeconds":
+					v.MaximumBatchingWindowInSeconds = optional(d, (*decoder).int32)
+				case "MaximumRecordAgeInSeconds":
+					v.MaximumRecordAgeInSeconds = optional(d, (*decoder).int32)
+				case "MaximumRetryAttempts":
+					v.MaximumRetryAttempts = optional(d, (*decoder).int32)
+				case "MetricsConfig":
+					v.MetricsConfig = optional(d, decodeEventSourceMappingMetricsConfig)
+				case "ParallelizationFactor":
+					v.ParallelizationFactor = optional(d, (*decoder).int32)
+				case "ProvisionedPollerConfig":
+					v.ProvisionedPollerConfig = optional(d, decodeProvisionedPollerConfig)
+				case "Queues":
+					v.Queues = decodeList(d, (*decoder).string)
+				case "ScalingConfig":
+					v.ScalingConfig = optional(d, decodeScalingConfig)
+				case "SelfManagedEventSource":
+					v.SelfManagedEventSource = optional(d, decodeSelfManagedEventSource)
+				case "SelfManagedKafkaEventSourceConfig":
+					v.SelfManagedKafkaEventSourceConfig = optional(d, decodeSelfManagedKafkaEventSourceConfig)
+				case "SourceAccessConfigurations":
+					v.SourceAccessConfigurations = decodeList(d, decodeSourceAccessConfiguration)
+				case "StartingPosition":
+					v.StartingPosition = optional(d, (*decoder).string)
+				case "StartingPositionTimestamp":
+					v.StartingPositionTimestamp = optional(d, (*decoder).time)
+				case "Tags":
+					v.Tags = decodeMap(d, (*decoder).string)
+				case "Topics":
+					v.Topics = decodeList(d, (*decoder).string)
+				case "TumblingWindowInSeconds":
+					v.TumblingWindowInSeconds = optional(d, (*decoder).int32)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -233,67 +247,69 @@ func (v *CreateEventSourceMappingRequest) decode(c *call) error {
 
 // decode reads the input of CreateFunction from a request.
 func (v *CreateFunctionRequest) decode(c *call) error {
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "Architectures":
-				v.Architectures = decodeList(d, (*decoder).string)
-			case "CapacityProviderConfig":
-				v.CapacityProviderConfig = optional(d, decodeCapacityProviderConfig)
-			case "Code":
-				v.Code = optional(d, decodeFunctionCode)
-			case "CodeSigningConfigArn":
-				v.CodeSigningConfigArn = optional(d, (*decoder).string)
-			case "DeadLetterConfig":
-				v.DeadLetterConfig = optional(d, decodeDeadLetterConfig)
-			case "Description":
-				v.Description = optional(d, (*decoder).string)
-			case "DurableConfig":
-				v.DurableConfig = optional(d, decodeDurableConfig)
-			case "Environment":
-				v.Environment = optional(d, decodeEnvironment)
-			case "EphemeralStorage":
-				v.EphemeralStorage = optional(d, decodeEphemeralStorage)
-			case "FileSystemConfigs":
-				v.FileSystemConfigs = decodeList(d, decodeFileSystemConfig)
-			case "FunctionName":
-				v.FunctionName = optional(d, (*decoder).string)
-			case "Handler":
-				v.Handler = optional(d, (*decoder).string)
-			case "ImageConfig":
-				v.ImageConfig = optional(d, decodeImageConfig)
-			case "KMSKeyArn":
-				v.KMSKeyArn = optional(d, (*decoder).string)
-			case "Layers":
-				v.Layers = decodeList(d, (*decoder).string)
-			case "LoggingConfig":
-				v.LoggingConfig = optional(d, decodeLoggingConfig)
-			case "MemorySize":
-				v.MemorySize = optional(d, (*decoder).int32)
-			case "PackageType":
-				v.PackageType = optional(d, (*decoder).string)
-			case "Publish":
-				v.Publish = optional(d, (*decoder).boolean)
-			case "PublishTo":
-				v.PublishTo = optional(d, (*decoder).string)
-			case "Role":
-				v.Role = optional(d, (*decoder).string)
-			case "Runtime":
-				v.Runtime = optional(d, (*decoder).string)
-			case "SnapStart":
-				v.SnapStart = optional(d, decodeSnapStart)
-			case "Tags":
-				v.Tags = decodeMap(d, (*decoder).string)
-			case "TenancyConfig":
-				v.TenancyConfig = optional(d, decodeTenancyConfig)
-			case "Timeout":
-				v.Timeout = optional(d, (*decoder).int32)
-			case "TracingConfig":
-				v.TracingConfig = optional(d, decodeTracingConfig)
-			case "VpcConfig":
-				v.VpcConfig = optional(d, decodeVpcConfig)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "Architectures":
+					v.Architectures = decodeList(d, (*decoder).string)
+				case "CapacityProviderConfig":
+					v.CapacityProviderConfig = optional(d, decodeCapacityProviderConfig)
+				case "Code":
+					v.Code = optional(d, decodeFunctionCode)
+				case "CodeSigningConfigArn":
+					v.CodeSigningConfigArn = optional(d, (*decoder).string)
+				case "DeadLetterConfig":
+					v.DeadLetterConfig = optional(d, decodeDeadLetterConfig)
+				case "Description":
+					v.Description = optional(d, (*decoder).string)
+				case "DurableConfig":
+					v.DurableConfig = optional(d, decodeDurableConfig)
+				case "Environment":
+					v.Environment = optional(d, decodeEnvironment)
+				case "EphemeralStorage":
+					v.EphemeralStorage = optional(d, decodeEphemeralStorage)
+				case "FileSystemConfigs":
+					v.FileSystemConfigs = decodeList(d, decodeFileSystemConfig)
+				case "FunctionName":
+					v.FunctionName = optional(d, (*decoder).string)
+				case "Handler":
+					v.Handler = optional(d, (*decoder).string)
+				case "ImageConfig":
+					v.ImageConfig = optional(d, decodeImageConfig)
+				case "KMSKeyArn":
+					v.KMSKeyArn = optional(d, (*decoder).string)
+				case "Layers":
+					v.Layers = decodeList(d, (*decoder).string)
+				case "LoggingConfig":
+					v.LoggingConfig = optional(d, decodeLoggingConfig)
+				case "MemorySize":
+					v.MemorySize = optional(d, (*decoder).int32)
+				case "PackageType":
+					v.PackageType = optional(d, (*decoder).string)
+				case "Publish":
+					v.Publish = optional(d, (*decoder).boolean)
+				case "PublishTo":
+					v.PublishTo = optional(d, (*decoder).string)
+				case "Role":
+					v.Role = optional(d, (*decoder).string)
+				case "Runtime":
+					v.Runtime = optional(d, (*decoder).string)
+				case "SnapStart":
+					v.SnapStart = optional(d, decodeSnapStart)
+				case "Tags":
+					v.Tags = decodeMap(d, (*decoder).string)
+				case "TenancyConfig":
+					v.TenancyConfig = optional(d, decodeTenancyConfig)
+				case "Timeout":
+					v.Timeout = optional(d, (*decoder).int32)
+				case "TracingConfig":
+					v.TracingConfig = optional(d, decodeTracingConfig)
+				case "VpcConfig":
+					v.VpcConfig = optional(d, decodeVpcConfig)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -305,17 +321,19 @@ func (v *CreateFunctionRequest) decode(c *call) error {
 func (v *CreateFunctionUrlConfigRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
 	v.Qualifier = c.queryString("Qualifier")
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "AuthType":
-				v.AuthType = optional(d, (*decoder).string)
-			case "Cors":
-				v.Cors = optional(d, decodeCors)
-			case "InvokeMode":
-				v.InvokeMode = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "AuthType":
+					v.AuthType = optional(d, (*decoder).string)
+				case "Cors":
+					v.Cors = optional(d, decodeCors)
+				case "InvokeMode":
+					v.InvokeMode = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -722,21 +740,23 @@ func (v *ListVersionsByFunctionRequest) decode(c *call) error {
 // decode reads the input of PublishLayerVersion from a request.
 func (v *PublishLayerVersionRequest) decode(c *call) error {
 	v.LayerName = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "CompatibleArchitectures":
-				v.CompatibleArchitectures = decodeList(d, (*decoder).string)
-			case "CompatibleRuntimes":
-				v.CompatibleRuntimes = decodeList(d, (*decoder).string)
-			case "Content":
-				v.Content = optional(d, decodeLayerVersionContentInput)
-			case "Description":
-				v.Description = optional(d, (*decoder).string)
-			case "LicenseInfo":
-				v.LicenseInfo = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "CompatibleArchitectures":
+					v.CompatibleArchitectures = decodeList(d, (*decoder).string)
+				case "CompatibleRuntimes":
+					v.CompatibleRuntimes = decodeList(d, (*decoder).string)
+				case "Content":
+					v.Content = optional(d, decodeLayerVersionContentInput)
+				case "Description":
+					v.Description = optional(d, (*decoder).string)
+				case "LicenseInfo":
+					v.LicenseInfo = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -747,19 +767,21 @@ func (v *PublishLayerVersionRequest) decode(c *call) error {
 // decode reads the input of PublishVersion from a request.
 func (v *PublishVersionRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "CodeSha256":
-				v.CodeSha256 = optional(d, (*decoder).string)
-			case "Description":
-				v.Description = optional(d, (*decoder).string)
-			case "PublishTo":
-				v.PublishTo = optional(d, (*decoder).string)
-			case "RevisionId":
-				v.RevisionId = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "CodeSha256":
+					v.CodeSha256 = optional(d, (*decoder).string)
+				case "Description":
+					v.Description = optional(d, (*decoder).string)
+				case "PublishTo":
+					v.PublishTo = optional(d, (*decoder).string)
+				case "RevisionId":
+					v.RevisionId = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -770,13 +792,15 @@ func (v *PublishVersionRequest) decode(c *call) error {
 // decode reads the input of PutFunctionCodeSigningConfig from a request.
 func (v *PutFunctionCodeSigningConfigRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "CodeSigningConfigArn":
-				v.CodeSigningConfigArn = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "CodeSigningConfigArn":
+					v.CodeSigningConfigArn = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -787,13 +811,15 @@ func (v *PutFunctionCodeSigningConfigRequest) decode(c *call) error {
 // decode reads the input of PutFunctionConcurrency from a request.
 func (v *PutFunctionConcurrencyRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "ReservedConcurrentExecutions":
-				v.ReservedConcurrentExecutions = optional(d, (*decoder).int32)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "ReservedConcurrentExecutions":
+					v.ReservedConcurrentExecutions = optional(d, (*decoder).int32)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -805,17 +831,19 @@ func (v *PutFunctionConcurrencyRequest) decode(c *call) error {
 func (v *PutFunctionEventInvokeConfigRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
 	v.Qualifier = c.queryString("Qualifier")
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "DestinationConfig":
-				v.DestinationConfig = optional(d, decodeDestinationConfig)
-			case "MaximumEventAgeInSeconds":
-				v.MaximumEventAgeInSeconds = optional(d, (*decoder).int32)
-			case "MaximumRetryAttempts":
-				v.MaximumRetryAttempts = optional(d, (*decoder).int32)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "DestinationConfig":
+					v.DestinationConfig = optional(d, decodeDestinationConfig)
+				case "MaximumEventAgeInSeconds":
+					v.MaximumEventAgeInSeconds = optional(d, (*decoder).int32)
+				case "MaximumRetryAttempts":
+					v.MaximumRetryAttempts = optional(d, (*decoder).int32)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -826,13 +854,15 @@ func (v *PutFunctionEventInvokeConfigRequest) decode(c *call) error {
 // decode reads the input of PutFunctionRecursionConfig from a request.
 func (v *PutFunctionRecursionConfigRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "RecursiveLoop":
-				v.RecursiveLoop = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "RecursiveLoop":
+					v.RecursiveLoop = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -844,13 +874,15 @@ func (v *PutFunctionRecursionConfigRequest) decode(c *call) error {
 func (v *PutFunctionScalingConfigRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
 	v.Qualifier = c.queryString("Qualifier")
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "FunctionScalingConfig":
-				v.FunctionScalingConfig = optional(d, decodeFunctionScalingConfig)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "FunctionScalingConfig":
+					v.FunctionScalingConfig = optional(d, decodeFunctionScalingConfig)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -862,13 +894,15 @@ func (v *PutFunctionScalingConfigRequest) decode(c *call) error {
 func (v *PutProvisionedConcurrencyConfigRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
 	v.Qualifier = c.queryString("Qualifier")
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "ProvisionedConcurrentExecutions":
-				v.ProvisionedConcurrentExecutions = optional(d, (*decoder).int32)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "ProvisionedConcurrentExecutions":
+					v.ProvisionedConcurrentExecutions = optional(d, (*decoder).int32)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -879,15 +913,17 @@ func (v *PutProvisionedConcurrencyConfigRequest) decode(c *call) error {
 // decode reads the input of PutResourcePolicy from a request.
 func (v *PutResourcePolicyRequest) decode(c *call) error {
 	v.ResourceArn = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "Policy":
-				v.Policy = optional(d, (*decoder).string)
-			case "RevisionId":
-				v.RevisionId = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "Policy":
+					v.Policy = optional(d, (*decoder).string)
+				case "RevisionId":
+					v.RevisionId = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -899,15 +935,17 @@ func (v *PutResourcePolicyRequest) decode(c *call) error {
 func (v *PutRuntimeManagementConfigRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
 	v.Qualifier = c.queryString("Qualifier")
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "RuntimeVersionArn":
-				v.RuntimeVersionArn = optional(d, (*decoder).string)
-			case "UpdateRuntimeOn":
-				v.UpdateRuntimeOn = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "RuntimeVersionArn":
+					v.RuntimeVersionArn = optional(d, (*decoder).string)
+				case "UpdateRuntimeOn":
+					v.UpdateRuntimeOn = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -969,13 +1007,15 @@ func (v *StopDurableExecutionRequest) decode(c *call) error {
 // decode reads the input of TagResource from a request.
 func (v *TagResourceRequest) decode(c *call) error {
 	v.Resource = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "Tags":
-				v.Tags = decodeMap(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "Tags":
+					v.Tags = decodeMap(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -994,19 +1034,21 @@ func (v *UntagResourceRequest) decode(c *call) error {
 func (v *UpdateAliasRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
 	v.Name = c.label(1)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "Description":
-				v.Description = optional(d, (*decoder).string)
-			case "FunctionVersion":
-				v.FunctionVersion = optional(d, (*decoder).string)
-			case "RevisionId":
-				v.RevisionId = optional(d, (*decoder).string)
-			case "RoutingConfig":
-				v.RoutingConfig = optional(d, decodeAliasRoutingConfiguration)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "Description":
+					v.Description = optional(d, (*decoder).string)
+				case "FunctionVersion":
+					v.FunctionVersion = optional(d, (*decoder).string)
+				case "RevisionId":
+					v.RevisionId = optional(d, (*decoder).string)
+				case "RoutingConfig":
+					v.RoutingConfig = optional(d, decodeAliasRoutingConfiguration)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -1017,17 +1059,19 @@ func (v *UpdateAliasRequest) decode(c *call) error {
 // decode reads the input of UpdateCapacityProvider from a request.
 func (v *UpdateCapacityProviderRequest) decode(c *call) error {
 	v.CapacityProviderName = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "CapacityProviderScalingConfig":
-				v.CapacityProviderScalingConfig = optional(d, decodeCapacityProviderScalingConfig)
-			case "PropagateTags":
-				v.PropagateTags = optional(d, decodePropagateTags)
-			case "TelemetryConfig":
-				v.TelemetryConfig = optional(d, decodeCapacityProviderTelemetryConfig)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "CapacityProviderScalingConfig":
+					v.CapacityProviderScalingConfig = optional(d, decodeCapacityProviderScalingConfig)
+				case "PropagateTags":
+					v.PropagateTags = optional(d, decodePropagateTags)
+				case "TelemetryConfig":
+					v.TelemetryConfig = optional(d, decodeCapacityProviderTelemetryConfig)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -1038,17 +1082,19 @@ func (v *UpdateCapacityProviderRequest) decode(c *call) error {
 // decode reads the input of UpdateCodeSigningConfig from a request.
 func (v *UpdateCodeSigningConfigRequest) decode(c *call) error {
 	v.CodeSigningConfigArn = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "AllowedPublishers":
-				v.AllowedPublishers = optional(d, decodeAllowedPublishers)
-			case "CodeSigningPolicies":
-				v.CodeSigningPolicies = optional(d, decodeCodeSigningPolicies)
-			case "Description":
-				v.Description = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "AllowedPublishers":
+					v.AllowedPublishers = optional(d, decodeAllowedPublishers)
+				case "CodeSigningPolicies":
+					v.CodeSigningPolicies = optional(d, decodeCodeSigningPolicies)
+				case "Description":
+					v.Description = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -1059,53 +1105,55 @@ func (v *UpdateCodeSigningConfigRequest) decode(c *call) error {
 // decode reads the input of UpdateEventSourceMapping from a request.
 func (v *UpdateEventSourceMappingRequest) decode(c *call) error {
 	v.UUID = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "AmazonManagedKafkaEventSourceConfig":
-				v.AmazonManagedKafkaEventSourceConfig = optional(d, decodeAmazonManagedKafkaEventSourceConfig)
-			case "BatchSize":
-				v.BatchSize = optional(d, (*decoder).int32)
-			case "BisectBatchOnFunctionError":
-				v.BisectBatchOnFunctionError = optional(d, (*decoder).boolean)
-			case "DestinationConfig":
-				v.DestinationConfig = optional(d, decodeDestinationConfig)
-			case "DocumentDBEventSourceConfig":
-				v.DocumentDBEventSourceConfig = optional(d, decodeDocumentDBEventSourceConfig)
-			case "Enabled":
-				v.Enabled = optional(d, (*decoder).boolean)
-			case "FilterCriteria":
-				v.FilterCriteria = optional(d, decodeFilterCriteria)
-			case "FunctionName":
-				v.FunctionName = optional(d, (*decoder).string)
-			case "FunctionResponseTypes":
-				v.FunctionResponseTypes = decodeList(d, (*decoder).string)
-			case "KMSKeyArn":
-				v.KMSKeyArn = optional(d, (*decoder).string)
-			case "LoggingConfig":
-				v.LoggingConfig = optional(d, decodeEventSourceMappingLoggingConfig)
-			case "MaximumBatchingWindowInSeconds":
-				v.MaximumBatchingWindowInSeconds = optional(d, (*decoder).int32)
-			case "MaximumRecordAgeInSeconds":
-				v.MaximumRecordAgeInSeconds = optional(d, (*decoder).int32)
-			case "MaximumRetryAttempts":
-				v.MaximumRetryAttempts = optional(d, (*decoder).int32)
-			case "MetricsConfig":
-				v.MetricsConfig = optional(d, decodeEventSourceMappingMetricsConfig)
-			case "ParallelizationFactor":
-				v.ParallelizationFactor = optional(d, (*decoder).int32)
-			case "ProvisionedPollerConfig":
-				v.ProvisionedPollerConfig = optional(d, decodeProvisionedPollerConfig)
-			case "ScalingConfig":
-				v.ScalingConfig = optional(d, decodeScalingConfig)
-			case "SelfManagedKafkaEventSourceConfig":
-				v.SelfManagedKafkaEventSourceConfig = optional(d, decodeSelfManagedKafkaEventSourceConfig)
-			case "SourceAccessConfigurations":
-				v.SourceAccessConfigurations = decodeList(d, decodeSourceAccessConfiguration)
-			case "TumblingWindowInSeconds":
-				v.TumblingWindowInSeconds = optional(d, (*decoder).int32)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "AmazonManagedKafkaEventSourceConfig":
+					v.AmazonManagedKafkaEventSourceConfig = optional(d, decodeAmazonManagedKafkaEventSourceConfig)
+				case "BatchSize":
+					v.BatchSize = optional(d, (*decoder).int32)
+				case "BisectBatchOnFunctionError":
+					v.BisectBatchOnFunctionError = optional(d, (*decoder).boolean)
+				case "DestinationConfig":
+					v.DestinationConfig = optional(d, decodeDestinationConfig)
+				case "DocumentDBEventSourceConfig":
+					v.DocumentDBEventSourceConfig = optional(d, decodeDocumentDBEventSourceConfig)
+				case "Enabled":
+					v.Enabled = optional(d, (*decoder).boolean)
+				case "FilterCriteria":
+					v.FilterCriteria = optional(d, decodeFilterCriteria)
+				case "FunctionName":
+					v.FunctionName = optional(d, (*decoder).string)
+				case "FunctionResponseTypes":
+					v.FunctionResponseTypes = decodeList(d, (*decoder).string)
+				case "KMSKeyArn":
+					v.KMSKeyArn = optional(d, (*decoder).string)
+				case "LoggingConfig":
+					v.LoggingConfig = optional(d, decodeEventSourceMappingLoggingConfig)
+				case "MaximumBatchingWindowInSeconds":
+					v.MaximumBatchingWindowInSeconds = optional(d, (*decoder).int32)
+				case "MaximumRecordAgeInSeconds":
+					v.MaximumRecordAgeInSeconds = optional(d, (*decoder).int32)
+				case "MaximumRetryAttempts":
+					v.MaximumRetryAttempts = optional(d, (*decoder).int32)
+				case "MetricsConfig":
+					v.MetricsConfig = optional(d, decodeEventSourceMappingMetricsConfig)
+				case "ParallelizationFactor":
+					v.ParallelizationFactor = optional(d, (*decoder).int32)
+				case "ProvisionedPollerConfig":
+					v.ProvisionedPollerConfig = optional(d, decodeProvisionedPollerConfig)
+				case "ScalingConfig":
+					v.ScalingConfig = optional(d, decodeScalingConfig)
+				case "SelfManagedKafkaEventSourceConfig":
+					v.SelfManagedKafkaEventSourceConfig = optional(d, decodeSelfManagedKafkaEventSourceConfig)
+				case "SourceAccessConfigurations":
+					v.SourceAccessConfigurations = decodeList(d, decodeSourceAccessConfiguration)
+				case "TumblingWindowInSeconds":
+					v.TumblingWindowInSeconds = optional(d, (*decoder).int32)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -1116,35 +1164,37 @@ func (v *UpdateEventSourceMappingRequest) decode(c *call) error {
 // decode reads the input of UpdateFunctionCode from a request.
 func (v *UpdateFunctionCodeRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "Architectures":
-				v.Architectures = decodeList(d, (*decoder).string)
-			case "DryRun":
-				v.DryRun = optional(d, (*decoder).boolean)
-			case "ImageUri":
-				v.ImageUri = optional(d, (*decoder).string)
-			case "Publish":
-				v.Publish = optional(d, (*decoder).boolean)
-			case "PublishTo":
-				v.PublishTo = optional(d, (*decoder).string)
-			case "RevisionId":
-				v.RevisionId = optional(d, (*decoder).string)
-			case "S3Bucket":
-				v.S3Bucket = optional(d, (*decoder).string)
-			case "S3Key":
-				v.S3Key = optional(d, (*decoder).string)
-			case "S3ObjectStorageMode":
-				v.S3ObjectStorageMode = optional(d, (*decoder).string)
-			case "S3ObjectVersion":
-				v.S3ObjectVersion = optional(d, (*decoder).string)
-			case "SourceKMSKeyArn":
-				v.SourceKMSKeyArn = optional(d, (*decoder).string)
-			case "ZipFile":
-				v.ZipFile = d.optionalBlob()
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "Architectures":
+					v.Architectures = decodeList(d, (*decoder).string)
+				case "DryRun":
+					v.DryRun = optional(d, (*decoder).boolean)
+				case "ImageUri":
+					v.ImageUri = optional(d, (*decoder).string)
+				case "Publish":
+					v.Publish = optional(d, (*decoder).boolean)
+				case "PublishTo":
+					v.PublishTo = optional(d, (*decoder).string)
+				case "RevisionId":
+					v.RevisionId = optional(d, (*decoder).string)
+				case "S3Bucket":
+					v.S3Bucket = optional(d, (*decoder).string)
+				case "S3Key":
+					v.S3Key = optional(d, (*decoder).string)
+				case "S3ObjectStorageMode":
+					v.S3ObjectStorageMode = optional(d, (*decoder).string)
+				case "S3ObjectVersion":
+					v.S3ObjectVersion = optional(d, (*decoder).string)
+				case "SourceKMSKeyArn":
+					v.SourceKMSKeyArn = optional(d, (*decoder).string)
+				case "ZipFile":
+					v.ZipFile = d.optionalBlob()
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -1155,51 +1205,53 @@ func (v *UpdateFunctionCodeRequest) decode(c *call) error {
 // decode reads the input of UpdateFunctionConfiguration from a request.
 func (v *UpdateFunctionConfigurationRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "CapacityProviderConfig":
-				v.CapacityProviderConfig = optional(d, decodeCapacityProviderConfig)
-			case "DeadLetterConfig":
-				v.DeadLetterConfig = optional(d, decodeDeadLetterConfig)
-			case "Description":
-				v.Description = optional(d, (*decoder).string)
-			case "DurableConfig":
-				v.DurableConfig = optional(d, decodeDurableConfig)
-			case "Environment":
-				v.Environment = optional(d, decodeEnvironment)
-			case "EphemeralStorage":
-				v.EphemeralStorage = optional(d, decodeEphemeralStorage)
-			case "FileSystemConfigs":
-				v.FileSystemConfigs = decodeList(d, decodeFileSystemConfig)
-			case "Handler":
-				v.Handler = optional(d, (*decoder).string)
-			case "ImageConfig":
-				v.ImageConfig = optional(d, decodeImageConfig)
-			case "KMSKeyArn":
-				v.KMSKeyArn = optional(d, (*decoder).string)
-			case "Layers":
-				v.Layers = decodeList(d, (*decoder).string)
-			case "LoggingConfig":
-				v.LoggingConfig = optional(d, decodeLoggingConfig)
-			case "MemorySize":
-				v.MemorySize = optional(d, (*decoder).int32)
-			case "RevisionId":
-				v.RevisionId = optional(d, (*decoder).string)
-			case "Role":
-				v.Role = optional(d, (*decoder).string)
-			case "Runtime":
-				v.Runtime = optional(d, (*decoder).string)
-			case "SnapStart":
-				v.SnapStart = optional(d, decodeSnapStart)
-			case "Timeout":
-				v.Timeout = optional(d, (*decoder).int32)
-			case "TracingConfig":
-				v.TracingConfig = optional(d, decodeTracingConfig)
-			case "VpcConfig":
-				v.VpcConfig = optional(d, decodeVpcConfig)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "CapacityProviderConfig":
+					v.CapacityProviderConfig = optional(d, decodeCapacityProviderConfig)
+				case "DeadLetterConfig":
+					v.DeadLetterConfig = optional(d, decodeDeadLetterConfig)
+				case "Description":
+					v.Description = optional(d, (*decoder).string)
+				case "DurableConfig":
+					v.DurableConfig = optional(d, decodeDurableConfig)
+				case "Environment":
+					v.Environment = optional(d, decodeEnvironment)
+				case "EphemeralStorage":
+					v.EphemeralStorage = optional(d, decodeEphemeralStorage)
+				case "FileSystemConfigs":
+					v.FileSystemConfigs = decodeList(d, decodeFileSystemConfig)
+				case "Handler":
+					v.Handler = optional(d, (*decoder).string)
+				case "ImageConfig":
+					v.ImageConfig = optional(d, decodeImageConfig)
+				case "KMSKeyArn":
+					v.KMSKeyArn = optional(d, (*decoder).string)
+				case "Layers":
+					v.Layers = decodeList(d, (*decoder).string)
+				case "LoggingConfig":
+					v.LoggingConfig = optional(d, decodeLoggingConfig)
+				case "MemorySize":
+					v.MemorySize = optional(d, (*decoder).int32)
+				case "RevisionId":
+					v.RevisionId = optional(d, (*decoder).string)
+				case "Role":
+					v.Role = optional(d, (*decoder).string)
+				case "Runtime":
+					v.Runtime = optional(d, (*decoder).string)
+				case "SnapStart":
+					v.SnapStart = optional(d, decodeSnapStart)
+				case "Timeout":
+					v.Timeout = optional(d, (*decoder).int32)
+				case "TracingConfig":
+					v.TracingConfig = optional(d, decodeTracingConfig)
+				case "VpcConfig":
+					v.VpcConfig = optional(d, decodeVpcConfig)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -1211,17 +1263,19 @@ func (v *UpdateFunctionConfigurationRequest) decode(c *call) error {
 func (v *UpdateFunctionEventInvokeConfigRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
 	v.Qualifier = c.queryString("Qualifier")
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "DestinationConfig":
-				v.DestinationConfig = optional(d, decodeDestinationConfig)
-			case "MaximumEventAgeInSeconds":
-				v.MaximumEventAgeInSeconds = optional(d, (*decoder).int32)
-			case "MaximumRetryAttempts":
-				v.MaximumRetryAttempts = optional(d, (*decoder).int32)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "DestinationConfig":
+					v.DestinationConfig = optional(d, decodeDestinationConfig)
+				case "MaximumEventAgeInSeconds":
+					v.MaximumEventAgeInSeconds = optional(d, (*decoder).int32)
+				case "MaximumRetryAttempts":
+					v.MaximumRetryAttempts = optional(d, (*decoder).int32)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)
@@ -1233,17 +1287,19 @@ func (v *UpdateFunctionEventInvokeConfigRequest) decode(c *call) error {
 func (v *UpdateFunctionUrlConfigRequest) decode(c *call) error {
 	v.FunctionName = c.label(0)
 	v.Qualifier = c.queryString("Qualifier")
-	if d := c.decoder(); d != nil && !d.null() {
-		for more := d.object(); more; more = d.nextMember() {
-			switch string(d.name) {
-			case "AuthType":
-				v.AuthType = optional(d, (*decoder).string)
-			case "Cors":
-				v.Cors = optional(d, decodeCors)
-			case "InvokeMode":
-				v.InvokeMode = optional(d, (*decoder).string)
-			default:
-				d.skip()
+	if d := c.decoder(); d != nil {
+		if !d.null() {
+			for more := d.object(); more; more = d.nextMember() {
+				switch string(d.name) {
+				case "AuthType":
+					v.AuthType = optional(d, (*decoder).string)
+				case "Cors":
+					v.Cors = optional(d, decodeCors)
+				case "InvokeMode":
+					v.InvokeMode = optional(d, (*decoder).string)
+				default:
+					d.skip()
+				}
 			}
 		}
 		c.finish(d)

@@ -8,52 +8,52 @@ import (
 
 // write sends the output with the given status.
 func (v *AddLayerVersionPermissionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *AddPermissionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *CheckpointDurableExecutionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *AliasConfiguration) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *CreateCapacityProviderResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *CreateCodeSigningConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *EventSourceMappingConfiguration) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *FunctionConfiguration) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *CreateFunctionUrlConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *DeleteCapacityProviderResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
@@ -66,102 +66,102 @@ func (v *DeleteFunctionResponse) write(c *call, status int) error {
 	if v.StatusCode != nil {
 		status = int(*v.StatusCode)
 	}
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetAccountSettingsResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetCapacityProviderResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetCodeSigningConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetDurableExecutionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetDurableExecutionHistoryResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetDurableExecutionStateResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetFunctionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetFunctionCodeSigningConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetFunctionConcurrencyResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *FunctionEventInvokeConfig) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetFunctionRecursionConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetFunctionScalingConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetFunctionUrlConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetLayerVersionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetLayerVersionPolicyResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetPolicyResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetProvisionedConcurrencyConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetResourcePolicyResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *GetRuntimeManagementConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
@@ -173,7 +173,7 @@ func (v *InvocationResponse) write(c *call, status int) error {
 	c.setHeader("X-Amz-Log-Result", v.LogResult)
 	c.setHeader("X-Amz-Executed-Version", v.ExecutedVersion)
 	c.setHeader("X-Amz-Durable-Execution-Arn", v.DurableExecutionArn)
-	return c.raw(status, v.Payload)
+	return c.send(status, v.Payload)
 }
 
 // write sends the output with the given status.
@@ -181,122 +181,122 @@ func (v *InvokeAsyncResponse) write(c *call, status int) error {
 	if v.Status != nil {
 		status = int(*v.Status)
 	}
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListAliasesResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListCapacityProvidersResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListCodeSigningConfigsResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListDurableExecutionsByFunctionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListEventSourceMappingsResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListFunctionEventInvokeConfigsResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListFunctionUrlConfigsResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListFunctionVersionsByCapacityProviderResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListFunctionsResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListFunctionsByCodeSigningConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListLayerVersionsResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListLayersResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListProvisionedConcurrencyConfigsResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListTagsResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *ListVersionsByFunctionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *PublishLayerVersionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *PutFunctionCodeSigningConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *Concurrency) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *PutFunctionRecursionConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *PutFunctionScalingConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *PutProvisionedConcurrencyConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *PutResourcePolicyResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *PutRuntimeManagementConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
@@ -316,22 +316,22 @@ func (v *SendDurableExecutionCallbackSuccessResponse) write(c *call, status int)
 
 // write sends the output with the given status.
 func (v *StopDurableExecutionResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *UpdateCapacityProviderResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *UpdateCodeSigningConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // write sends the output with the given status.
 func (v *UpdateFunctionUrlConfigResponse) write(c *call, status int) error {
-	return c.json(status, v.appendJSON(make([]byte, 0, 1024)))
+	return c.send(status, v.appendJSON(make([]byte, 0, 1024)))
 }
 
 // appendJSON appends the body of one AccountLimit, members in alphabetical order.

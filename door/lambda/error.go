@@ -89,8 +89,8 @@ func form(code string) exception {
 // WriteError answers with an error in the service's own form. The text of anything but
 // an *Error stays inside.
 func WriteError(w http.ResponseWriter, err error) {
-	var e *Error
-	if !errors.As(err, &e) {
+	e, known := errors.AsType[*Error](err)
+	if !known {
 		e = &Error{Code: ServiceException, Message: "An error occurred and the request cannot be processed."}
 	}
 	f := form(e.Code)

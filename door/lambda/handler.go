@@ -96,15 +96,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
-	var known *Error
-	if !errors.As(err, &known) {
+	started := errors.Is(err, errStarted)
+	if _, known := errors.AsType[*Error](err); !known || started {
 		level := slog.LevelError
 		if c.ctx.Err() != nil {
 			level = slog.LevelDebug // the caller has gone; nobody reads the answer
 		}
 		h.log.Log(context.WithoutCancel(c.ctx), level, "operation failed", "operation", op.name, "err", err)
 	}
-	if !errors.Is(err, errStarted) {
+	if !started {
 		WriteError(w, err)
 	}
 }

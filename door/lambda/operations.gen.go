@@ -1037,7 +1037,8 @@ func serveInvokeWithResponseStream(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
-	return c.service.InvokeWithResponseStream(c.ctx, in, newStream(c.w))
+	out := newStream(c.w)
+	return out.end(c.service.InvokeWithResponseStream(c.ctx, in, out))
 }
 
 // serveListAliases decodes, checks and answers one ListAliases.

@@ -86,6 +86,11 @@ func isQualifier(s string) bool {
 // isTenantID is [a-zA-Z0-9._:/=+-@ ]+.
 func isTenantID(s string) bool { return s != "" && allIn(s, inTenant) }
 
+// isVariableName is [a-zA-Z]([a-zA-Z0-9_])+, which has at least two characters.
+func isVariableName(s string) bool {
+	return len(s) > 1 && (s[0]|0x20) >= 'a' && (s[0]|0x20) <= 'z' && allIn(s, inWord) && !strings.Contains(s, "-")
+}
+
 // isBucketName is [0-9A-Za-z.-_]* that does not end in a dot.
 func isBucketName(s string) bool { return allIn(s, inBucket) && !strings.HasSuffix(s, ".") }
 

@@ -220,7 +220,7 @@ var ruleEndpoints = mapRule{lengthRule: lengthRule{min: bound{1, true, "1"}, max
 
 // ruleEnvironmentVariableName holds the constraints of EnvironmentVariableName.
 var ruleEnvironmentVariableName = stringRule{
-	pattern: &pattern{text: "[a-zA-Z]([a-zA-Z0-9_])+", expr: `\A(?:[a-zA-Z]([a-zA-Z0-9_])+)\z`},
+	pattern: &pattern{text: "[a-zA-Z]([a-zA-Z0-9_])+", match: isVariableName},
 	secret:  true,
 }
 

@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxShown is how much of a value a message repeats.
+// maxShown is how much of a value a message repeats, in bytes. A longer value that breaks
+// its length is not matched against its pattern as well.
 const maxShown = 64 << 10
 
 // checker gathers broken constraints in the service's words.
@@ -148,7 +149,7 @@ func (r *stringRule) listed(s string) bool {
 // broken returns the texts of the limits that a string breaks.
 func (r *stringRule) broken(s string) []string {
 	texts := r.lengthRule.broken(utf8.RuneCountInString(s))
-	if r.pattern != nil && !r.pattern.fits(s) {
+	if r.pattern != nil && (len(texts) == 0 || len(s) <= maxShown) && !r.pattern.fits(s) {
 		texts = append(texts, "Member must satisfy regular expression pattern: "+r.pattern.text)
 	}
 	if len(r.enum) > 0 && !r.listed(s) {

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"net/http"
+)
 
 // readers names the method of the JSON decoder for a scalar type.
 var readers = map[string]string{
@@ -113,7 +116,7 @@ func emitRequestDecoder(m *api, f *file, op *operation) error {
 			if typ != "string" {
 				return fmt.Errorf("header member %s of type %s", mem.Name, typ)
 			}
-			f.p("\tv.%s = c.header(%q)", mem.Name, mem.LocationName)
+			f.p("\tv.%s = c.header(%q)", mem.Name, http.CanonicalHeaderKey(mem.LocationName))
 		case "":
 		default:
 			return fmt.Errorf("input member %s in %s", mem.Name, mem.Location)
@@ -131,9 +134,10 @@ func emitRequestDecoder(m *api, f *file, op *operation) error {
 			f.p("\t\tc.finish(d)\n\t}")
 		}
 	} else if body := bodyMembers(in); len(body) > 0 {
-		f.p("\tif d := c.decoder(); d != nil && !d.null() {")
+		f.p("\tif d := c.decoder(); d != nil {")
+		f.p("\t\tif !d.null() {")
 		emitMemberSwitch(m, f, body)
-		f.p("\t\tc.finish(d)\n\t}")
+		f.p("\t\t}\n\t\tc.finish(d)\n\t}")
 	}
 	f.p("\treturn c.err\n}\n")
 	return nil

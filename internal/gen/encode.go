@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"net/http"
+)
 
 // appenders names the function that appends a plain value to JSON.
 var appenders = map[string]string{
@@ -74,7 +77,7 @@ func emitAnswer(m *api, f *file, out *shape) error {
 			if m.shape(mem.Shape).Type != "string" {
 				return fmt.Errorf("header member %s.%s is no string", out.name, mem.Name)
 			}
-			f.p("\tc.setHeader(%q, v.%s)", mem.LocationName, mem.Name)
+			f.p("\tc.setHeader(%q, v.%s)", http.CanonicalHeaderKey(mem.LocationName), mem.Name)
 		case "statusCode":
 			f.p("\tif v.%s != nil {\n\t\tstatus = int(*v.%s)\n\t}", mem.Name, mem.Name)
 		case "":
@@ -84,13 +87,13 @@ func emitAnswer(m *api, f *file, out *shape) error {
 	}
 	switch pay, ok := payload(out); {
 	case ok && m.shape(pay.Shape).Type == "blob":
-		f.p("\treturn c.raw(status, v.%s)\n}\n", pay.Name)
+		f.p("\treturn c.send(status, v.%s)\n}\n", pay.Name)
 	case ok:
 		return fmt.Errorf("output payload %s.%s", out.name, pay.Name)
 	case len(answerMembers(out)) == 0:
 		f.p("\treturn c.empty(status)\n}\n")
 	default:
-		f.p("\treturn c.json(status, v.appendJSON(make([]byte, 0, 1024)))\n}\n")
+		f.p("\treturn c.send(status, v.appendJSON(make([]byte, 0, 1024)))\n}\n")
 	}
 	return nil
 }

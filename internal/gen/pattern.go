@@ -18,10 +18,11 @@ type predicate struct {
 // predicates lists the patterns that Go cannot compile (they look ahead or
 // behind) and those on the path of every invocation.
 var predicates = map[string]predicate{
-	"Alias":                {`(?!^[0-9]+$)([a-zA-Z0-9-_]+)`, "isAliasName", true},
-	"FunctionUrlQualifier": {`((?!^\d+$)^[0-9a-zA-Z-_]+$)`, "isAliasName", true},
-	"CollectionName":       {`(^(?!(system\x2e)))(^[_a-zA-Z0-9])([^$]*)`, "isCollectionName", true},
-	"S3Bucket":             {`[0-9A-Za-z\.\-_]*(?<!\.)`, "isBucketName", true},
+	"Alias":                   {`(?!^[0-9]+$)([a-zA-Z0-9-_]+)`, "isAliasName", true},
+	"FunctionUrlQualifier":    {`((?!^\d+$)^[0-9a-zA-Z-_]+$)`, "isAliasName", true},
+	"CollectionName":          {`(^(?!(system\x2e)))(^[_a-zA-Z0-9])([^$]*)`, "isCollectionName", true},
+	"EnvironmentVariableName": {`[a-zA-Z]([a-zA-Z0-9_])+`, "isVariableName", true},
+	"S3Bucket":                {`[0-9A-Za-z\.\-_]*(?<!\.)`, "isBucketName", true},
 	"FunctionUrlFunctionName": {
 		`(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]{1,64})(:((?!\d+$)[0-9a-zA-Z-_]+))?`,
 		"isURLFunctionName", true,

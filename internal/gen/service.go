@@ -92,7 +92,8 @@ func emitOperations(m *api, f *file) error {
 		f.p("\tif err := in.Validate(); err != nil {\n\t\treturn err\n\t}")
 		switch {
 		case m.streamed(op):
-			f.p("\treturn c.service.%s(c.ctx, in, newStream(c.w))", op.Name)
+			f.p("\tout := newStream(c.w)")
+			f.p("\treturn out.end(c.service.%s(c.ctx, in, out))", op.Name)
 		case op.Output == nil:
 			f.p("\tif err := c.service.%s(c.ctx, in); err != nil {\n\t\treturn err\n\t}", op.Name)
 			f.p("\treturn c.empty(%d)", op.HTTP.Status)

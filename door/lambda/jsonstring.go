@@ -5,6 +5,35 @@ import (
 	"unicode/utf8"
 )
 
+// quoted consumes a string and returns its text: a part of the buffer unless it has
+// escapes.
+func (d *decoder) quoted() []byte {
+	d.pos++
+	start, ascii := d.pos, true
+	for i := start; i < len(d.buf); i++ {
+		switch c := d.buf[i]; {
+		case c == '"':
+			d.pos = i + 1
+			if text := d.buf[start:i]; ascii || utf8.Valid(text) {
+				return text
+			}
+			d.fail("request body is not UTF-8")
+			return nil
+		case c == '\\':
+			return d.unescape(start, i)
+		case c < ' ':
+			d.pos = i
+			d.syntax()
+			return nil
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	d.pos = len(d.buf)
+	d.syntax()
+	return nil
+}
+
 // escapes maps the letter of a short escape to its byte.
 var escapes = [256]byte{
 	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
@@ -91,48 +120,4 @@ func (d *decoder) hex(i int) (rune, bool) {
 		}
 	}
 	return r, true
-}
-
-// optional reads a value, nil for null.
-func optional[T any](d *decoder, read func(*decoder) T) *T {
-	if d.null() {
-		return nil
-	}
-	v := read(d)
-	return &v
-}
-
-// decodeList reads a list: nil for null, empty but present for an empty one. Null is no
-// element.
-func decodeList[T any](d *decoder, read func(*decoder) T) []T {
-	if d.null() {
-		return nil
-	}
-	out := []T{}
-	for more := d.list(); more; more = d.nextElement() {
-		if d.null() {
-			d.fail("NULL_VALUE found in a list")
-			break
-		}
-		out = append(out, read(d))
-	}
-	return out
-}
-
-// decodeMap reads a map: nil for null, empty but present for an empty one. Of two equal
-// keys the latter wins; null is no value.
-func decodeMap[T any](d *decoder, read func(*decoder) T) map[string]T {
-	if d.null() {
-		return nil
-	}
-	out := map[string]T{}
-	for more := d.object(); more; more = d.nextMember() {
-		key := string(d.name)
-		if d.null() {
-			d.fail("NULL_VALUE found in a map")
-			break
-		}
-		out[key] = read(d)
-	}
-	return out
 }
