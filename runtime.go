@@ -1,18 +1,42 @@
 package kiln
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Runtime is a descriptor: what the environment of a runtime identifier is made
 // of. It is data; the bootstraps and descriptors themselves are in box/runtimes.
 type Runtime struct {
 	Identifier string   // "python3.11"
 	Family     string   // "python", "nodejs", "provided"
 	Version    string   // "3.11"; "" for provided
-	Command    []string // program and arguments inside the box, wrapper not included
+	// Command is the program and its arguments inside the box, wrapper not
+	// included. Start CommandFor instead of it: ${HANDLER} stands for the handler.
+	Command []string
+	// HeapFlag is the argument that limits the language's heap, up to the number of
+	// MB; "" when the language needs none.
+	HeapFlag   string
 	Env        map[string]string
 	Mounts     []RuntimeMount
 	Deprecated string // date, "" when it is not
 	// Release is what INIT_START prints: name, version and digest of what serves it.
 	Release    string
 	ReleaseARN string
+}
+
+// CommandFor gives the command that runs a function of this configuration: its
+// handler filled in, and the language's heap kept at nine tenths of the memory, so
+// that it collects its garbage before the box runs out.
+func (r *Runtime) CommandFor(c *Config) []string {
+	command := make([]string, 0, len(r.Command)+1)
+	for i, argument := range r.Command {
+		command = append(command, strings.ReplaceAll(argument, "${HANDLER}", c.Handler))
+		if i == 0 && r.HeapFlag != "" && c.MemoryMB > 0 {
+			command = append(command, r.HeapFlag+strconv.Itoa(c.MemoryMB*9/10))
+		}
+	}
+	return command
 }
 
 // RuntimeMount shows a host directory or file, read-only, inside the box; an empty
