@@ -8,9 +8,9 @@ import (
 // Runtime is a descriptor: what the environment of a runtime identifier is made
 // of. It is data; the bootstraps and descriptors themselves are in box/runtimes.
 type Runtime struct {
-	Identifier string   // "python3.11"
-	Family     string   // "python", "nodejs", "provided"
-	Version    string   // "3.11"; "" for provided
+	Identifier string // "python3.11"
+	Family     string // "python", "nodejs", "provided"
+	Version    string // "3.11"; "" for provided
 	// Command is the program and its arguments inside the box, wrapper not
 	// included. Start CommandFor instead of it: ${HANDLER} stands for the handler.
 	Command []string
