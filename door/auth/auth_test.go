@@ -103,8 +103,8 @@ func refused(t *testing.T, name string, err error, wantType, wantText string) {
 		t.Errorf("%s: got %v, want a refusal", name, err)
 		return
 	}
-	if r.Type != wantType || r.Status != http.StatusForbidden || !strings.Contains(r.Message, wantText) {
-		t.Errorf("%s: got %d %s %q, want 403 %s …%q…", name, r.Status, r.Type, r.Message, wantType, wantText)
+	if r.Type != wantType || !strings.Contains(r.Message, wantText) {
+		t.Errorf("%s: got %s %q, want %s …%q…", name, r.Type, r.Message, wantType, wantText)
 	}
 }
 

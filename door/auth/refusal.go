@@ -1,10 +1,7 @@
 package auth
 
-import "net/http"
-
 // Refusal is why a request's identity is not taken, as AWS names and words it.
 type Refusal struct {
-	Status  int
 	Type    string // the exception, as X-Amzn-ErrorType has it
 	Message string
 }
@@ -13,11 +10,7 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Message }
 
 // incomplete refuses a signature with missing or unreadable parts.
-func incomplete(message string) error {
-	return &Refusal{http.StatusForbidden, "IncompleteSignatureException", message}
-}
+func incomplete(message string) error { return &Refusal{"IncompleteSignatureException", message} }
 
 // mismatch refuses a signature whose parts are readable and wrong.
-func mismatch(message string) error {
-	return &Refusal{http.StatusForbidden, "InvalidSignatureException", message}
-}
+func mismatch(message string) error { return &Refusal{"InvalidSignatureException", message} }

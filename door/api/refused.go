@@ -1,0 +1,108 @@
+package api
+
+import (
+	"strings"
+
+	"kiln/door/lambda"
+)
+
+// A setting that kiln does not obey yet is refused by name: accepted and ignored, it
+// would be found missing in production. Its empty and default forms say what kiln
+// does anyway and pass. A test goes over the whole model: every member is either
+// obeyed or has its row here.
+
+// ask is one setting that a request may ask for.
+type ask struct {
+	member string
+	asked  bool
+}
+
+// runtimeARN is the one form of a runtime that kiln does not have.
+func runtimeARN(name *string) ask {
+	return ask{"Runtime as an ARN", strings.HasPrefix(value(name), "arn:")}
+}
+
+// settings are the members that CreateFunction and UpdateFunctionConfiguration have
+// in common and that kiln does not obey.
+func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, kms *string, tracing *lambda.TracingConfig, layers []string,
+	files []lambda.FileSystemConfig, image *lambda.ImageConfig, snap *lambda.SnapStart, log *lambda.LoggingConfig, durable *lambda.DurableConfig) []ask {
+	return []ask{
+		{"VpcConfig", vpc != nil && (len(vpc.SubnetIds) > 0 || len(vpc.SecurityGroupIds) > 0 || value(vpc.Ipv6AllowedForDualStack))},
+		{"DeadLetterConfig", dlq != nil && value(dlq.TargetArn) != ""},
+		{"KMSKeyArn", value(kms) != ""},
+		{"TracingConfig with Mode Active", tracing != nil && other(tracing.Mode, lambda.TracingModePassThrough)},
+		{"Layers", len(layers) > 0},
+		{"FileSystemConfigs", len(files) > 0},
+		{"ImageConfig", image != nil && (len(image.EntryPoint) > 0 || len(image.Command) > 0 || value(image.WorkingDirectory) != "")},
+		{"SnapStart with ApplyOn PublishedVersions", snap != nil && other(snap.ApplyOn, lambda.SnapStartApplyOnNone)},
+		{"LoggingConfig with LogFormat JSON", log != nil && other(log.LogFormat, lambda.LogFormatText)},
+		{"DurableConfig", durable != nil},
+	}
+}
+
+// source are the members that say where code comes from, other than in the request.
+func source(bucket, key, version, mode, kms *string) []ask {
+	return []ask{
+		{"code from S3 (S3Bucket, S3Key, S3ObjectVersion); send it as ZipFile", bucket != nil || key != nil || version != nil},
+		{"S3ObjectStorageMode REFERENCE", other(mode, lambda.S3ObjectStorageModeCopy)},
+		{"SourceKMSKeyArn", value(kms) != ""},
+	}
+}
+
+// refuseCreate refuses what CreateFunction asks for and kiln would not obey.
+func refuseCreate(in *lambda.CreateFunctionRequest) error {
+	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.Layers,
+		in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.LoggingConfig, in.DurableConfig)
+	asks = append(asks,
+		runtimeARN(in.Runtime),
+		ask{"PackageType Image", other(in.PackageType, lambda.PackageTypeZip)},
+		ask{"Code with ImageUri", in.Code != nil && in.Code.ImageUri != nil},
+		ask{"PublishTo", in.PublishTo != nil},
+		ask{"CodeSigningConfigArn", value(in.CodeSigningConfigArn) != ""},
+		ask{"TenancyConfig", in.TenancyConfig != nil},
+		ask{"CapacityProviderConfig", in.CapacityProviderConfig != nil},
+	)
+	if c := in.Code; c != nil {
+		asks = append(asks, source(c.S3Bucket, c.S3Key, c.S3ObjectVersion, c.S3ObjectStorageMode, c.SourceKMSKeyArn)...)
+	}
+	return refuse(asks, in.LoggingConfig)
+}
+
+// refuseUpdate refuses what UpdateFunctionConfiguration asks for and kiln would not
+// obey.
+func refuseUpdate(in *lambda.UpdateFunctionConfigurationRequest) error {
+	if in.CapacityProviderConfig != nil {
+		return invalid("CapacityProviderConfig isn't supported for Lambda Default functions.")
+	}
+	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.Layers,
+		in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.LoggingConfig, in.DurableConfig)
+	return refuse(append(asks, runtimeARN(in.Runtime)), in.LoggingConfig)
+}
+
+// refuseCode refuses what UpdateFunctionCode asks for and kiln would not obey.
+func refuseCode(in *lambda.UpdateFunctionCodeRequest) error {
+	if in.ImageUri != nil {
+		return invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
+	}
+	asks := source(in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.S3ObjectStorageMode, in.SourceKMSKeyArn)
+	return refuse(append(asks, ask{"PublishTo", in.PublishTo != nil}), nil)
+}
+
+// refuse answers for the first setting that was asked for.
+func refuse(asks []ask, log *lambda.LoggingConfig) error {
+	for _, a := range asks {
+		if a.asked {
+			return unsupported(a.member)
+		}
+	}
+	if log != nil && (log.ApplicationLogLevel != nil || log.SystemLogLevel != nil) {
+		return invalid(`LogLevel is not supported when LogFormat is set to "Text". Remove LogLevel from your request or change the LogFormat to "JSON" and try again.`)
+	}
+	return nil
+}
+
+// unsupported is the answer to a setting that kiln would not obey.
+func unsupported(member string) error { return invalid("kiln does not support " + member + " yet.") }
+
+// other reports whether a member is there and is not its default.
+func other(v *string, def string) bool { return v != nil && *v != def }

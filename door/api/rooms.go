@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	"kiln"
+)
+
+// Catalog is what the door asks the book of functions. Its errors are *kiln.Error
+// with the texts that a client sees; what it returns is shared and never changed.
+type Catalog interface {
+	CreateFunction(ctx context.Context, n NewFunction) (*kiln.Version, error)
+	Function(id kiln.FunctionID) (*kiln.Function, error)
+	Version(id kiln.FunctionID, q kiln.Qualifier) (*kiln.Version, error)
+	Functions(scope kiln.Scope) []*kiln.Version   // each function's $LATEST, by name
+	AllVersions(scope kiln.Scope) []*kiln.Version // by name, $LATEST first
+	Versions(id kiln.FunctionID) ([]*kiln.Version, error)
+
+	UpdateCode(ctx context.Context, id kiln.FunctionID, u CodeUpdate) (*kiln.Version, error)
+	UpdateConfig(ctx context.Context, id kiln.FunctionID, revisionID string, change func(*kiln.Config) error) (*kiln.Version, error)
+	DeleteFunction(ctx context.Context, id kiln.FunctionID) error
+	DeleteVersion(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier) error
+	Publish(ctx context.Context, id kiln.FunctionID, p Publication) (*kiln.Version, error)
+	SetReserved(ctx context.Context, id kiln.FunctionID, n *int) error
+
+	CreateAlias(ctx context.Context, a kiln.Alias) (*kiln.Alias, error)
+	Alias(id kiln.FunctionID, name string) (*kiln.Alias, error)
+	Aliases(id kiln.FunctionID, version string) ([]*kiln.Alias, error)
+	UpdateAlias(ctx context.Context, id kiln.FunctionID, name, revisionID string, change func(*kiln.Alias) error) (*kiln.Alias, error)
+	DeleteAlias(ctx context.Context, id kiln.FunctionID, name string) error
+
+	// Package opens the code of a version by its digest, whatever became of the
+	// version meanwhile.
+	Package(ctx context.Context, v *kiln.Version) (io.ReadCloser, int64, error)
+}
+
+// NewFunction is a function to be made.
+type NewFunction struct {
+	ID      kiln.FunctionID
+	Config  kiln.Config
+	Zip     []byte
+	Tags    map[string]string
+	Publish bool
+}
+
+// CodeUpdate is new code for $LATEST.
+type CodeUpdate struct {
+	Zip          []byte
+	Architecture string // "" keeps it
+	Publish      bool
+	DryRun       bool
+	RevisionID   string // "" is any
+}
+
+// Publication is a request to number $LATEST.
+type Publication struct {
+	Description *string // nil keeps the one of $LATEST
+	CodeSHA256  string  // base64; "" is any
+	RevisionID  string  // "" is any
+}
+
+// Invoker runs functions. Ending ctx ends the waiting for a place to run; a function
+// that has begun goes on.
+type Invoker interface {
+	Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.Outcome, error)
+	// Resolve answers a dry run: the error that Invoke would give before it runs
+	// anything, or nil.
+	Resolve(id kiln.FunctionID, q kiln.Qualifier) (kiln.Target, error)
+}
+
+// Logs is the store of what functions wrote.
+type Logs interface {
+	Read(q LogQuery) ([]LogRecord, error)
+	// Follow gives what Read gives and goes on, without a gap, with what is written
+	// from then on, until ctx ends.
+	Follow(ctx context.Context, q LogQuery) iter.Seq[LogRecord]
+}
+
+// LogQuery chooses records; empty members choose all.
+type LogQuery struct {
+	Scope     kiln.Scope
+	Group     string
+	Stream    string
+	RequestID string
+	Since     time.Time
+	Limit     int // the last so many
+}
+
+// LogRecord is one line of a log, as the API of kiln sends it.
+type LogRecord struct {
+	Time      time.Time `json:"time"`
+	Type      string    `json:"type"`
+	Group     string    `json:"group"`
+	Stream    string    `json:"stream"`
+	Function  string    `json:"function,omitempty"`
+	Version   string    `json:"version,omitempty"`
+	RequestID string    `json:"requestId,omitempty"`
+	Text      string    `json:"text"`
+}
+
+// Runtimes is the shelf of interpreters.
+type Runtimes interface {
+	List(ctx context.Context) []RuntimeEntry
+	// Add fetches what serves a runtime and reports its progress in bytes; total is
+	// 0 while it is not known.
+	Add(ctx context.Context, identifier string, progress func(done, total int64)) error
+	Remove(identifier string) error
+	// Release names the exact release that serves a runtime, as the last part of
+	// its ARN; "" when nothing serves it.
+	Release(ctx context.Context, identifier, architecture string) string
+}
+
+// RuntimeEntry is one runtime of the shelf, as the API of kiln sends it.
+type RuntimeEntry struct {
+	Identifier string `json:"identifier"`
+	State      string `json:"state"` // ready, fetchable, missing, unsupported
+	Source     string `json:"source,omitempty"`
+	How        string `json:"how,omitempty"`
+	Deprecated string `json:"deprecated,omitempty"`
+}
+
+// EnvironmentInfo is one execution environment, as the API of kiln sends it.
+type EnvironmentInfo struct {
+	Worker      string    `json:"worker"`
+	ID          string    `json:"id"`
+	Function    string    `json:"function"` // qualified ARN of the version
+	State       string    `json:"state"`
+	Frozen      bool      `json:"frozen"`
+	MemoryBytes int64     `json:"memoryBytes"`
+	MemoryMB    int       `json:"memoryMB"` // configured
+	Since       time.Time `json:"since"`    // of its state
+	AgeSeconds  float64   `json:"ageSeconds"`
+	Invocations int       `json:"invocations"`
+}

@@ -1,0 +1,93 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// row is one line of the routing table.
+type row struct {
+	// path is how the row is written in docs/KILN_API.md.
+	path    string
+	methods string // "GET, POST"; "" leaves the judgement to the handler
+	open    bool   // answered whoever asks: the identity is not read
+	match   func(path string) (label string, ok bool)
+	serve   func(*Server, http.ResponseWriter, *http.Request, *call)
+}
+
+// rows is the routing table of the port, after the Host list and the guard against
+// other sites' pages: the first row that matches serves. The last one matches all.
+var rows = []row{
+	{path: "/healthz", methods: "GET, HEAD", open: true, match: exactly("/healthz"), serve: (*Server).healthy},
+	{path: "/readyz", methods: "GET, HEAD", open: true, match: exactly("/readyz"), serve: (*Server).ready},
+
+	{path: "/_kiln/v1/version", methods: "GET, HEAD", match: exactly("/_kiln/v1/version"), serve: (*Server).version},
+	{path: "/_kiln/v1/doctor", methods: "GET, HEAD", match: exactly("/_kiln/v1/doctor"), serve: (*Server).doctor},
+	{path: "/_kiln/v1/runtimes", methods: "GET, HEAD", match: exactly("/_kiln/v1/runtimes"), serve: (*Server).listRuntimes},
+	{path: "/_kiln/v1/runtimes/{id}", methods: "POST, DELETE", match: below("/_kiln/v1/runtimes/"), serve: (*Server).changeRuntime},
+	{path: "/_kiln/v1/logs", methods: "GET, HEAD", match: exactly("/_kiln/v1/logs"), serve: (*Server).logs},
+	{path: "/_kiln/v1/environments", methods: "GET, HEAD", match: exactly("/_kiln/v1/environments"), serve: (*Server).environments},
+	{path: "/_kiln/v1/packages/{sha256}", methods: "GET, HEAD", open: true, match: below("/_kiln/v1/packages/"), serve: (*Server).download},
+	{path: "/_kiln/", match: under("/_kiln/"), serve: (*Server).noSuchPath},
+
+	{path: "/YYYY-MM-DD/", match: dated, serve: (*Server).lambdaAPI},
+	{path: "/", match: under("/"), serve: (*Server).unserved},
+}
+
+// route gives the row that takes a path. A path that does not begin with a slash
+// ("*" of OPTIONS) is the last row's.
+func route(path string) (*row, string) {
+	for i := range rows {
+		if label, ok := rows[i].match(path); ok {
+			return &rows[i], label
+		}
+	}
+	return &rows[len(rows)-1], ""
+}
+
+// allows reports whether the row takes a method.
+func (r *row) allows(method string) bool {
+	return r.methods == "" || slices.Contains(strings.Split(r.methods, ", "), method)
+}
+
+// exactly matches one path.
+func exactly(want string) func(string) (string, bool) {
+	return func(path string) (string, bool) { return "", path == want }
+}
+
+// under matches every path with a prefix.
+func under(prefix string) func(string) (string, bool) {
+	return func(path string) (string, bool) { return "", strings.HasPrefix(path, prefix) }
+}
+
+// below matches a prefix and one more segment, which is the label. Escapes are left
+// in it: what the rows call by a label has none.
+func below(prefix string) func(string) (string, bool) {
+	return func(path string) (string, bool) {
+		label, ok := strings.CutPrefix(path, prefix)
+		return label, ok && label != "" && !strings.Contains(label, "/")
+	}
+}
+
+// dated matches the paths of the Lambda API, which begin with a date.
+func dated(path string) (string, bool) {
+	if len(path) < 11 || path[0] != '/' || len(path) > 11 && path[11] != '/' {
+		return "", false
+	}
+	for i, c := range []byte(path[1:11]) {
+		if i == 4 || i == 7 {
+			if c != '-' {
+				return "", false
+			}
+		} else if c < '0' || c > '9' {
+			return "", false
+		}
+	}
+	return "", true
+}
+
+// lambdaAPI hands a request to the operations.
+func (s *Server) lambdaAPI(w http.ResponseWriter, r *http.Request, c *call) {
+	s.lambda.ServeHTTP(w, r.WithContext(c.with(r.Context())))
+}

@@ -1,0 +1,192 @@
+package api
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"kiln"
+	"kiln/door/auth"
+	"kiln/door/lambda"
+)
+
+// Options is what a Server stands on. Catalog and Invoker are required; without one
+// of the others its part of kiln's own API answers that it is not there.
+type Options struct {
+	Catalog      Catalog
+	Invoker      Invoker
+	Logs         Logs
+	Runtimes     Runtimes
+	Environments func() []EnvironmentInfo
+	Doctor       func() any   // what this host can do, as JSON
+	Ready        func() error // nil, or why the server cannot serve yet
+
+	Auth    *auth.Gate // nil: kiln's default account and region
+	Version string     // of kiln
+
+	Listen string   // host:port that the port listens on
+	Hosts  []string // further names that Host may have; "*.example.com" for all below
+
+	Limits    lambda.Options // of requests; zero is the service's own
+	Logger    *slog.Logger
+	AccessLog slog.Level       // of the line for each request; Debug is -4
+	Now       func() time.Time // for tests
+}
+
+// Server is the port. It is safe for concurrent use; what it was given stays the
+// caller's to close.
+type Server struct {
+	o       Options
+	log     *slog.Logger
+	gate    *auth.Gate
+	hosts   *hosts
+	lambda  http.Handler
+	tickets *tickets
+	started time.Time
+
+	draining  chan struct{} // closed when the server is going down: streams end
+	drainOnce sync.Once
+}
+
+// New gives the port as an http.Handler. It panics when a required room is missing.
+func New(o Options) *Server {
+	if o.Catalog == nil || o.Invoker == nil {
+		panic("api: Catalog and Invoker are required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Auth == nil {
+		o.Auth, _ = auth.New(auth.Options{}) // the defaults are always accepted
+	}
+	s := &Server{
+		o: o, log: o.Logger, gate: o.Auth, hosts: newHosts(o.Listen, o.Hosts),
+		tickets: newTickets(o.Now), started: o.Now(), draining: make(chan struct{}),
+	}
+	o.Limits.Log = cmp.Or(o.Limits.Log, o.Logger)
+	s.lambda = lambda.NewHandler(service{Server: s}, o.Limits)
+	return s
+}
+
+// Drain ends the streams that would never end by themselves, so that a graceful
+// shutdown does not wait for them. Invocations are not touched.
+func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }
+
+// ServeHTTP answers every request: a panic becomes a 500, and only when the answer
+// had already begun is the connection cut, since a short answer would pass for a
+// whole one.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := &answer{ResponseWriter: w}
+	begin := time.Now()
+	c := &call{header: w.Header()}
+	defer func() {
+		broken := recover()
+		if broken != nil && broken != http.ErrAbortHandler {
+			s.log.Error("panic in a request", "requestId", c.id, "method", r.Method, "path", r.URL.Path, "panic", broken, "stack", string(debug.Stack()))
+			if a.status == 0 {
+				lambda.WriteError(a, &lambda.Error{Code: lambda.ServiceException, Message: internalText})
+				broken = nil
+			}
+		}
+		s.access(r, a, c, begin)
+		if broken != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	s.serve(a, r, c)
+}
+
+// serve lets a request pass the guards and hands it to the row of the table that
+// takes it.
+func (s *Server) serve(w *answer, r *http.Request, c *call) {
+	id, ok := requestID(r)
+	c.id = id
+	w.Header()["X-Amzn-Requestid"] = []string{id}
+	switch {
+	case !ok:
+		lambda.WriteError(w, invalid("The value of the header X-Amzn-RequestId must be a UUID."))
+		return
+	case !s.hosts.allow(r.Host):
+		forbid(w, "kiln does not answer to the host name "+clip(r.Host)+"; if it is this server's, add it to the configuration (hosts)")
+		return
+	}
+	if why := foreign(r); why != "" {
+		forbid(w, "refused: "+why)
+		return
+	}
+	row, label := route(r.URL.EscapedPath())
+	if !row.allows(r.Method) {
+		w.Header().Set("Allow", row.methods)
+		s.problem(w, http.StatusMethodNotAllowed, kiln.Invalid, r.Method+" is not allowed here; allowed: "+row.methods)
+		return
+	}
+	if !row.open {
+		var err error
+		if c.Identity, err = s.gate.Identify(r); err != nil {
+			lambda.WriteError(w, s.fault(r.Context(), err))
+			return
+		}
+	}
+	c.label, c.request = label, r
+	row.serve(s, w, r, c)
+}
+
+// forbid answers 403 to a request that a page of another site may have sent.
+func forbid(w http.ResponseWriter, text string) {
+	lambda.WriteError(w, &lambda.Error{Code: lambda.AccessDeniedException, Message: text})
+}
+
+// access writes the line of one request.
+func (s *Server) access(r *http.Request, a *answer, c *call, begin time.Time) {
+	ctx := r.Context()
+	if !s.log.Enabled(ctx, s.o.AccessLog) {
+		return
+	}
+	s.log.LogAttrs(ctx, s.o.AccessLog, "request",
+		slog.String("requestId", c.id), slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()),
+		slog.Int("status", cmp.Or(a.status, http.StatusOK)), slog.Int64("bytes", a.bytes),
+		slog.Duration("took", time.Since(begin)), slog.String("account", c.Account), slog.String("region", c.Region),
+		slog.String("remote", r.RemoteAddr))
+}
+
+// answer is a ResponseWriter that remembers what was sent.
+type answer struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// WriteHeader sends the status.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends a part of the body.
+func (a *answer) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	n, err := a.ResponseWriter.Write(p)
+	a.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// clip bounds what an answer repeats of a request.
+func clip(s string) string {
+	if len(s) > 256 {
+		return s[:256] + "…"
+	}
+	return s
+}
