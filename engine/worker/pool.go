@@ -1,0 +1,451 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"kiln"
+)
+
+// measureEvery is how often one environment is measured at most.
+const measureEvery = time.Second
+
+// lateness is how long after a drop a call to the dropped revision counts as one
+// that was resolved before it.
+const lateness = time.Second
+
+// Errors that the worker makes often or compares.
+var (
+	errGone   = errors.New("the pool is gone")
+	errEnding = &kiln.Error{Code: kiln.Unavailable, Message: "The server is shutting down.", RetryAfter: time.Second}
+)
+
+// pool is the environments of one key and the callers that wait for one.
+type pool struct {
+	w      *Worker
+	key    kiln.EnvironmentKey
+	target kiln.Target
+	limit  int64 // bytes one environment can use at most
+
+	mu      sync.Mutex
+	waiting queue
+	slots   map[*slot]struct{} // all, in whatever state
+	idle    []*slot            // the one that is idle for longest first; the last is taken
+	count   [leaving + 1]int   // slots by state
+	running int                // callers between getting a slot and its answer
+	learned int64              // what an environment of this revision costs
+	empty   time.Time          // when the last slot left
+
+	stale  bool // serves who waits and keeps nothing
+	ending bool // takes no new callers
+	gone   bool // forgotten by the worker: look it up again
+	queued bool // in the starter's hands
+
+	failures int // starts that failed in a row
+	failed   error
+	retryAt  time.Time
+}
+
+func newPool(w *Worker, key kiln.EnvironmentKey, target kiln.Target) *pool {
+	return &pool{
+		w: w, key: key, target: target, limit: int64(target.Version.Config.MemoryMB) << 20,
+		slots: map[*slot]struct{}{}, empty: time.Now(),
+	}
+}
+
+// take gives the environment that was used last, or waits for whichever comes
+// first: one that is freed or a new one.
+func (p *pool) take(ctx context.Context) (*slot, uint64, time.Duration, error) {
+	p.mu.Lock()
+	switch {
+	case p.gone:
+		p.mu.Unlock()
+		return nil, 0, 0, errGone
+	case p.ending:
+		p.mu.Unlock()
+		return nil, 0, 0, errEnding
+	}
+	if n := len(p.idle); n > 0 {
+		s := p.idle[n-1]
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		use := p.lend(s)
+		p.mu.Unlock()
+		return s, use, 0, nil
+	}
+	began := time.Now()
+	if err := p.hopeless(began); err != nil {
+		p.mu.Unlock()
+		return nil, 0, 0, err
+	}
+	if p.w.waiting.Add(1) > int64(p.w.o.MaxWaiting) {
+		p.w.waiting.Add(-1)
+		p.mu.Unlock()
+		return nil, 0, 0, full()
+	}
+	wait := &waiter{granted: make(chan grant, 1)}
+	p.waiting.push(wait)
+	p.mu.Unlock()
+	s, use, err := p.wait(ctx, wait, began)
+	p.w.waiting.Add(-1)
+	return s, use, time.Since(began), err
+}
+
+// wait returns the slot that the waiter was granted, or an error when that takes
+// too long, the caller goes away or no environment can be made.
+func (p *pool) wait(ctx context.Context, wait *waiter, began time.Time) (*slot, uint64, error) {
+	recheck := p.consider()
+	timer := time.NewTimer(shorter(recheck, p.w.o.MaxWait))
+	defer timer.Stop()
+	for {
+		select {
+		case g := <-wait.granted:
+			return g.slot, g.use, g.err
+		case <-ctx.Done():
+			if g, granted := p.withdraw(wait); granted && g.slot != nil {
+				p.putBack(g.slot, g.use)
+			}
+			return nil, 0, kiln.Errorf(kiln.Unavailable, "the caller left while waiting for an environment: %w", context.Cause(ctx))
+		case <-timer.C:
+			left := p.w.o.MaxWait - time.Since(began)
+			if left <= 0 {
+				if g, granted := p.withdraw(wait); granted {
+					return g.slot, g.use, g.err
+				}
+				return nil, 0, p.late()
+			}
+			p.impatient()
+			timer.Reset(shorter(p.consider(), left))
+		}
+	}
+}
+
+// withdraw takes a waiter out of the queue; if it was granted something before, it
+// gives that.
+func (p *pool) withdraw(wait *waiter) (grant, bool) {
+	p.mu.Lock()
+	mine := p.waiting.remove(wait)
+	p.mu.Unlock()
+	if mine {
+		p.w.tell()
+		return grant{}, false
+	}
+	return <-wait.granted, true
+}
+
+// consider has environments started if more callers wait than will be served by
+// what is there. It says after what time it should be asked again; 0 is not.
+func (p *pool) consider() time.Duration {
+	now := time.Now()
+	p.mu.Lock()
+	need := p.need(now, 0)
+	start := need > 0 && !p.queued
+	if start {
+		p.queued = true
+	}
+	var recheck time.Duration
+	if p.waiting.length > 0 {
+		switch {
+		case now.Before(p.retryAt):
+			recheck = p.retryAt.Sub(now)
+		case need < p.waiting.length && p.count[settling] > 0:
+			recheck = p.w.o.SettleTime
+		}
+	}
+	p.mu.Unlock()
+	if start {
+		p.w.want(p)
+	}
+	return recheck
+}
+
+// need says how many environments should be started; reserved of them are in the
+// machine's count already. It needs the lock.
+func (p *pool) need(now time.Time, reserved int) int {
+	if now.Before(p.retryAt) {
+		return 0
+	}
+	room := p.w.o.MaxEnvironments - int(p.w.environments.Load()) + reserved
+	free := p.count[idle]
+	if p.w.o.IdleTimeout > 0 {
+		free += p.count[settling]
+	}
+	return grow(p.waiting.length, free, p.count[starting], room)
+}
+
+// impatient stops counting upon the environments that have answered and are still
+// not free: they do something after their answer that may take long.
+func (p *pool) impatient() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.count[settling] == 0 {
+		return
+	}
+	for s := range p.slots {
+		if s.state == settling {
+			p.move(s, slow)
+		}
+	}
+}
+
+// lend gives a slot to a caller. It needs the lock.
+func (p *pool) lend(s *slot) uint64 {
+	p.move(s, busy)
+	s.use++
+	s.served++
+	p.running++
+	return s.use
+}
+
+// answered is called once for each slot that was lent, when Invoke has returned.
+// broken means that the environment must not be used again.
+func (p *pool) answered(s *slot, use uint64, broken bool) {
+	p.mu.Lock()
+	p.running--
+	if s.use == use && s.state == busy {
+		if broken {
+			p.move(s, leaving)
+			s.close()
+		} else {
+			p.move(s, settling)
+		}
+	}
+	p.mu.Unlock()
+	p.w.tell()
+}
+
+// freed takes a token: the slot goes to whoever waits for longest, or rests. False
+// means that the environment is to be closed.
+func (p *pool) freed(s *slot) bool {
+	p.mu.Lock()
+	if s.state == starting {
+		p.failures, p.failed, p.retryAt = 0, nil, time.Time{}
+		s.arrive()
+	}
+	if s.state == idle || s.state == leaving || s.stopped {
+		ok := s.state == idle && !s.stopped // a token too many changes nothing
+		p.mu.Unlock()
+		return ok
+	}
+	return p.offer(s)
+}
+
+// putBack returns a slot that was lent and not used.
+func (p *pool) putBack(s *slot, use uint64) {
+	p.mu.Lock()
+	p.running--
+	if s.use != use || s.state != busy || s.stopped {
+		p.mu.Unlock()
+		p.w.tell()
+		return
+	}
+	s.served--
+	if !p.offer(s) {
+		p.mu.Lock()
+		s.close()
+		p.mu.Unlock()
+	}
+	p.w.tell()
+}
+
+// offer finds the next use of a slot that is free. It is called with the lock held
+// and returns without it; false means that there is none and the environment is to
+// be closed. The slot is frozen before anybody can take it, so that a freeze never
+// meets an invocation.
+func (p *pool) offer(s *slot) bool {
+	for rested := false; ; rested = true {
+		if s.stopped || p.w.o.IdleTimeout == 0 && s.served > 0 {
+			p.mu.Unlock()
+			return false
+		}
+		now := time.Now()
+		due := now.Sub(s.measured) >= measureEvery
+		if wait := p.waiting.pop(); wait != nil {
+			g := grant{slot: s, use: p.lend(s)}
+			p.mu.Unlock()
+			wait.granted <- g
+			p.remeasure(s, now, due)
+			return true
+		}
+		if p.stale || p.ending || p.w.o.IdleTimeout == 0 {
+			p.mu.Unlock()
+			return false
+		}
+		if rested {
+			p.move(s, idle)
+			s.since = now
+			p.idle = append(p.idle, s)
+			p.mu.Unlock()
+			p.remeasure(s, now, due)
+			p.w.unblock()
+			return true
+		}
+		p.move(s, settling)
+		p.mu.Unlock()
+		s.env.Rest()
+		p.mu.Lock()
+	}
+}
+
+func (p *pool) remeasure(s *slot, now time.Time, due bool) {
+	if due {
+		s.measure(now)
+	}
+}
+
+// leave takes a slot out of whatever it is in: its environment is being closed.
+func (p *pool) leave(s *slot) {
+	p.mu.Lock()
+	was := s.state
+	if was == idle {
+		p.idle = without(p.idle, s)
+	}
+	p.move(s, leaving)
+	s.close()
+	s.arrive()
+	p.mu.Unlock()
+	if was == starting && p.w.ctx.Err() == nil {
+		p.fail(kiln.Errorf(kiln.Unavailable, "the environment ended while it started"))
+	}
+	p.consider()
+	p.w.tell()
+}
+
+// forget ends the last trace of a slot that is leaving.
+func (p *pool) forget(s *slot) {
+	p.mu.Lock()
+	p.count[leaving]--
+	delete(p.slots, s)
+	if len(p.slots) == 0 {
+		p.empty = time.Now()
+	}
+	p.mu.Unlock()
+	p.w.retire(p, false)
+	p.w.unblock()
+	p.w.tell()
+}
+
+// fail tells the callers that a failed start leaves without hope, last comers
+// first: those before them get what else is coming.
+func (p *pool) fail(err error) {
+	now := time.Now()
+	var lost []*waiter
+	p.mu.Lock()
+	p.failures++
+	p.failed, p.retryAt = err, now.Add(backOff(p.failures))
+	for range losers(p.waiting.length, p.coming(), p.failures) {
+		lost = append(lost, p.waiting.popLast())
+	}
+	failures, hold := p.failures, backOff(p.failures)
+	p.mu.Unlock()
+	for _, wait := range lost {
+		wait.granted <- grant{err: err}
+	}
+	p.w.log.Warn("an environment did not start", "function", p.target.Version.Function, "version", p.target.Version.Name(),
+		"failures", failures, "hold", hold, "callers", len(lost), "error", err)
+	p.consider()
+}
+
+// coming counts the environments that a caller may hope for. It needs the lock.
+func (p *pool) coming() int {
+	if p.w.o.IdleTimeout == 0 {
+		return p.count[idle] + p.count[starting]
+	}
+	return len(p.slots) - p.count[leaving]
+}
+
+// hopeless gives the error of the last start when starts are held back and nothing
+// else can serve one more caller. It needs the lock.
+func (p *pool) hopeless(now time.Time) error {
+	if now.Before(p.retryAt) && p.waiting.length >= p.coming() {
+		return p.failed
+	}
+	return nil
+}
+
+// late is the answer to a caller who has waited for as long as anybody may: the
+// reason why nothing could be started, if that is known, else a throttle.
+func (p *pool) late() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed != nil {
+		return p.failed
+	}
+	return full()
+}
+
+// refuse ends the waiting of everybody.
+func (p *pool) refuse(err error) {
+	p.mu.Lock()
+	var lost []*waiter
+	for wait := p.waiting.pop(); wait != nil; wait = p.waiting.pop() {
+		lost = append(lost, wait)
+	}
+	p.mu.Unlock()
+	for _, wait := range lost {
+		wait.granted <- grant{err: err}
+	}
+	p.w.tell()
+}
+
+// expire has the idle environments closed that nobody has used since before; all
+// of them when the zero time is given. It gives their number.
+func (p *pool) expire(before time.Time) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for n < len(p.idle) && (before.IsZero() || p.idle[n].since.Before(before)) {
+		p.idle[n].close()
+		p.move(p.idle[n], leaving)
+		n++
+	}
+	p.idle = append([]*slot(nil), p.idle[n:]...)
+	return n
+}
+
+// move changes the state of a slot and the counts. It needs the lock.
+func (p *pool) move(s *slot, to state) {
+	p.count[s.state]--
+	s.state = to
+	p.count[to]++
+}
+
+// close has the environment closed by its watcher. It needs the pool's lock.
+func (s *slot) close() {
+	if !s.stopped {
+		s.stopped = true
+		close(s.stop)
+	}
+}
+
+// arrive tells the starter that this start is over. It needs the pool's lock.
+func (s *slot) arrive() {
+	if !s.up {
+		s.up = true
+		close(s.ready)
+	}
+}
+
+func without(list []*slot, s *slot) []*slot {
+	for i := range list {
+		if list[i] == s {
+			return append(list[:i:i], list[i+1:]...)
+		}
+	}
+	return list
+}
+
+// shorter gives the smaller of two waits, where a is not there when it is 0.
+func shorter(a, b time.Duration) time.Duration {
+	if a > 0 {
+		return min(a, b)
+	}
+	return b
+}
+
+// full is the answer when the machine can serve nobody else.
+func full() error {
+	return &kiln.Error{Code: kiln.Throttled, Message: "Rate Exceeded.", Reason: kiln.ReasonCapacity, RetryAfter: time.Second}
+}

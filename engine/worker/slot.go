@@ -1,0 +1,87 @@
+package worker
+
+import (
+	"time"
+)
+
+// state is where a slot stands. Only the pool changes it, under its lock.
+type state int
+
+const (
+	starting state = iota // being made, or in its init
+	busy                  // a caller has it
+	settling              // it has answered and is not free yet; counted upon
+	slow                  // the same for longer than callers count upon
+	idle                  // in the pool's idle list
+	leaving               // out of the pool; being closed
+)
+
+// slot is one environment's place in a pool, with the one goroutine that watches
+// over it from its start to its end.
+type slot struct {
+	pool  *pool
+	env   Environment   // set once, before the first token
+	stop  chan struct{} // closed to have the environment closed
+	ready chan struct{} // closed when init is over or the environment is
+	gone  chan struct{} // closed when nothing of the environment is left
+
+	// Guarded by the pool.
+	state    state
+	stopped  bool   // stop is closed
+	up       bool   // ready is closed
+	use      uint64 // counts the callers that had it
+	served   int
+	since    time.Time // of being idle; before that, of being made
+	measured time.Time
+	memory   int64 // what it was measured at
+
+	charge int64 // guarded by the worker's memory lock
+}
+
+// watch takes the environment's tokens until it is over or to be closed, then
+// closes it and gives everything back.
+func (s *slot) watch() {
+	defer close(s.gone)
+	for s.turn() {
+	}
+	s.pool.leave(s)
+	w := s.pool.w
+	w.closer <- struct{}{}
+	if err := s.env.Close(); err != nil {
+		w.log.Error("closing an environment", "function", s.pool.target.Version.Function, "error", err)
+	}
+	<-w.closer
+	w.giveBack(s)
+	s.pool.forget(s)
+}
+
+// turn waits for one token and acts on it; false means that the end has come.
+func (s *slot) turn() bool {
+	select {
+	case <-s.stop:
+		return false
+	default:
+	}
+	select {
+	case _, open := <-s.env.Idle():
+		return open && s.pool.freed(s)
+	case <-s.stop:
+		return false
+	}
+}
+
+// measure asks what the environment uses, tells the budget and lets the pool learn
+// from it. An environment that cannot be measured keeps its charge: it is ending.
+func (s *slot) measure(now time.Time) {
+	u, err := s.env.Usage()
+	if err != nil {
+		return
+	}
+	p := s.pool
+	cost := charge(u.MemoryBytes, p.limit, p.w.o.Headroom)
+	p.mu.Lock()
+	s.measured, s.memory = now, u.MemoryBytes
+	p.learned = learn(p.learned, cost)
+	p.mu.Unlock()
+	p.w.recharge(s, cost)
+}

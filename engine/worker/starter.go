@@ -1,0 +1,307 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kiln"
+)
+
+// starter gives each pool that wants an environment its turn: one start each, round
+// and round, so that a burst on one function does not keep another one waiting. At
+// most as many starts go on at once as free said in the beginning.
+type starter struct {
+	mu      sync.Mutex
+	free    int     // starts that may begin
+	ring    []*pool // those whose turn comes, each at most once
+	blocked []*pool // those that found no memory, in the order in which they try again
+	waits   atomic.Int64
+	closed  bool
+}
+
+// tries is how many of the pools that wait for memory try again when some may have
+// become free.
+const tries = 8
+
+// want puts a pool into the ring. The pool's queued is set, and stays so until its
+// turn has come.
+func (w *Worker) want(p *pool) { w.enter(func(s *starter) { s.ring = append(s.ring, p) }) }
+
+// unblock lets pools try again that found no memory. It is called whenever some may
+// have become free and costs nothing when nobody waits.
+func (w *Worker) unblock() {
+	if w.starts.waits.Load() == 0 {
+		return
+	}
+	w.enter(func(s *starter) {
+		n := min(tries, len(s.blocked))
+		s.ring = append(s.ring, s.blocked[:n]...)
+		s.blocked = s.blocked[n:]
+		s.waits.Add(int64(-n))
+	})
+}
+
+// enter changes the ring and has somebody work on it.
+func (w *Worker) enter(change func(*starter)) {
+	s := &w.starts
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+	if s.free > 0 && len(s.ring) > 0 && !s.closed {
+		s.free--
+		w.owned.Go(w.start)
+	}
+}
+
+// closeStarts lets no start begin any more; those under way go on.
+func (w *Worker) closeStarts() {
+	w.starts.mu.Lock()
+	defer w.starts.mu.Unlock()
+	w.starts.closed = true
+}
+
+// start makes environments until no pool wants one.
+func (w *Worker) start() {
+	for {
+		s := &w.starts
+		s.mu.Lock()
+		if len(s.ring) == 0 || s.closed {
+			s.free++
+			s.mu.Unlock()
+			return
+		}
+		p := s.ring[0]
+		s.ring = s.ring[1:]
+		s.mu.Unlock()
+		w.startOne(p)
+	}
+}
+
+// startOne starts one environment of a pool, if it still needs one and there is
+// memory for it, and returns when its init is over or no longer to be waited for.
+func (w *Worker) startOne(p *pool) {
+	p.mu.Lock()
+	cost, wanted := estimate(p.learned, p.limit), p.need(time.Now(), 0) > 0
+	if !wanted {
+		p.queued = false
+	}
+	p.mu.Unlock()
+	if !wanted {
+		w.unblock()
+		return
+	}
+	if !w.reserve(p, cost) {
+		w.block(p)
+		return
+	}
+	s := p.begin(cost)
+	if s == nil {
+		w.release(cost)
+		w.unblock()
+		return
+	}
+	w.nudge()
+	w.unblock() // what did not fit before may fit beside this one
+	w.launch(s)
+}
+
+// begin makes the slot of a start whose memory is reserved, unless nobody needs it
+// any more, and puts the pool behind the others if it needs more than one.
+func (p *pool) begin(cost int64) *slot {
+	now := time.Now()
+	p.mu.Lock()
+	need := p.need(now, 1)
+	if need < 1 {
+		p.queued = false
+		p.mu.Unlock()
+		return nil
+	}
+	s := &slot{
+		pool: p, stop: make(chan struct{}), ready: make(chan struct{}), gone: make(chan struct{}),
+		state: starting, since: now, charge: cost,
+	}
+	if p.w.ctx.Err() != nil { // Close has looked at this pool already, or it will see the slot
+		s.close()
+	}
+	p.slots[s] = struct{}{}
+	p.count[starting]++
+	p.queued = need > 1
+	again := p.queued
+	p.mu.Unlock()
+	if again {
+		p.w.want(p)
+	}
+	return s
+}
+
+// launch makes the environment of a slot and hands it to its watcher.
+func (w *Worker) launch(s *slot) {
+	p := s.pool
+	ctx, cancel := context.WithTimeout(w.ctx, w.o.LaunchTimeout)
+	env, err := w.o.Launcher.Launch(ctx, p.key, p.target)
+	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		err = kiln.Errorf(kiln.Unavailable, "an environment was not made within %v: %w", w.o.LaunchTimeout, err)
+	}
+	cancel()
+	if err != nil {
+		p.abort(s, err)
+		return
+	}
+	p.mu.Lock()
+	s.env = env
+	p.mu.Unlock()
+	w.owned.Go(s.watch)
+	hold := time.NewTimer(w.o.StartHold)
+	defer hold.Stop()
+	select {
+	case <-s.ready:
+	case <-hold.C:
+	case <-w.ctx.Done():
+	}
+}
+
+// abort ends a slot whose environment could not be made.
+func (p *pool) abort(s *slot, err error) {
+	p.mu.Lock()
+	p.move(s, leaving)
+	s.close()
+	s.arrive()
+	p.mu.Unlock()
+	p.w.giveBack(s)
+	close(s.gone)
+	p.forget(s)
+	if p.w.ctx.Err() != nil {
+		p.refuse(errEnding)
+		return
+	}
+	p.fail(err)
+}
+
+// block keeps a pool until memory is free.
+func (w *Worker) block(p *pool) {
+	s := &w.starts
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocked = append(s.blocked, p)
+	s.waits.Add(1)
+}
+
+// reserve charges the cost of one more environment, and closes idle environments
+// of other pools for it, the one first that was not used for longest. It closes
+// none when even all of them would not do.
+func (w *Worker) reserve(p *pool, cost int64) bool {
+	for {
+		w.memory.Lock()
+		missing, pressed := w.memory.missing(cost), w.memory.pressed
+		ok := w.memory.take(cost)
+		w.memory.Unlock()
+		if ok {
+			w.environments.Add(1)
+			return true
+		}
+		if pressed { // the reaper closes what has to be closed
+			return false
+		}
+		victims := w.idlest(p, missing)
+		if len(victims) == 0 {
+			return false
+		}
+		for _, s := range victims {
+			select {
+			case <-s.gone:
+			case <-w.ctx.Done():
+				return false
+			}
+		}
+	}
+}
+
+// release takes back what reserve has charged.
+func (w *Worker) release(cost int64) {
+	w.memory.Lock()
+	w.memory.give(cost)
+	w.memory.Unlock()
+	w.environments.Add(-1)
+}
+
+// giveBack takes the charge of a slot off the budget.
+func (w *Worker) giveBack(s *slot) {
+	w.memory.Lock()
+	w.memory.give(s.charge)
+	s.charge = 0
+	w.memory.Unlock()
+	w.environments.Add(-1)
+}
+
+// recharge changes what a slot is charged for. A slot that was given back stays at
+// nothing.
+func (w *Worker) recharge(s *slot, cost int64) {
+	w.memory.Lock()
+	less := s.charge > 0 && cost < s.charge
+	if s.charge > 0 {
+		w.memory.used += cost - s.charge
+		s.charge = cost
+	}
+	w.memory.Unlock()
+	if less {
+		w.unblock()
+	}
+}
+
+// idlest has the environments closed that were idle for longest, as many as it
+// takes to free some bytes, and gives them. Those of keep stay: it would only start
+// what it has closed. When all idle ones together are too small it closes none.
+func (w *Worker) idlest(keep *pool, bytes int64) []*slot {
+	type candidate struct {
+		s      *slot
+		since  time.Time
+		charge int64
+	}
+	var found []candidate
+	for _, p := range w.all() {
+		if p == keep {
+			continue
+		}
+		p.mu.Lock()
+		for _, s := range p.idle {
+			found = append(found, candidate{s: s, since: s.since})
+		}
+		p.mu.Unlock()
+	}
+	slices.SortFunc(found, func(a, b candidate) int { return a.since.Compare(b.since) })
+	var sum int64
+	n := 0
+	w.memory.Lock()
+	for n < len(found) && sum < bytes {
+		sum += found[n].s.charge
+		n++
+	}
+	w.memory.Unlock()
+	if sum < bytes {
+		return nil
+	}
+	var victims []*slot
+	for _, c := range found[:n] {
+		if c.s.pool.evict(c.s) {
+			victims = append(victims, c.s)
+		}
+	}
+	return victims
+}
+
+// evict has an idle environment closed; false when somebody was faster.
+func (p *pool) evict(s *slot) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.state != idle {
+		return false
+	}
+	p.idle = without(p.idle, s)
+	p.move(s, leaving)
+	s.close()
+	return true
+}
