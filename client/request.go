@@ -126,7 +126,7 @@ func (r *request) build(ctx context.Context, c *Client) (*http.Request, error) {
 	}
 	req.Header.Set("User-Agent", c.userAgent)
 	if c.credentials != nil {
-		c.credentials.sign(req, r.body, c.now())
+		c.credentials.sign(req, r.body, c.now(), signedService)
 	}
 	return req, nil
 }

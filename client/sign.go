@@ -23,7 +23,7 @@ type Credentials struct {
 const signedService = "lambda"
 
 // sign adds a Signature Version 4 for the given body and moment to the headers.
-func (k *Credentials) sign(req *http.Request, body []byte, now time.Time) {
+func (k *Credentials) sign(req *http.Request, body []byte, now time.Time, service string) {
 	stamp := now.UTC().Format("20060102T150405Z")
 	req.Header.Set("X-Amz-Date", stamp)
 	if k.SessionToken != "" {
@@ -40,9 +40,9 @@ func (k *Credentials) sign(req *http.Request, body []byte, now time.Time) {
 		hex.EncodeToString(sum[:]),
 	}, "\n")
 	hash := sha256.Sum256([]byte(text))
-	scope := stamp[:8] + "/" + k.Region + "/" + signedService + "/aws4_request"
+	scope := stamp[:8] + "/" + k.Region + "/" + service + "/aws4_request"
 	key := []byte("AWS4" + k.SecretAccessKey)
-	for _, part := range []string{stamp[:8], k.Region, signedService, "aws4_request"} {
+	for _, part := range []string{stamp[:8], k.Region, service, "aws4_request"} {
 		key = mac(key, part)
 	}
 	signature := mac(key, "AWS4-HMAC-SHA256\n"+stamp+"\n"+scope+"\n"+hex.EncodeToString(hash[:]))
