@@ -24,16 +24,22 @@ var statuses = map[kiln.Code]int{
 	kiln.Internal: http.StatusInternalServerError,
 }
 
-// problem answers no with a text of its own.
+// problem answers no with a text of its own. The header names the exception that the
+// Lambda API would have, for clients that know only those.
 func (s *Server) problem(w http.ResponseWriter, status int, code kiln.Code, text string) {
-	s.json(w, status, Problem{Code: string(code), Message: text})
+	s.refuse(w, status, Problem{Code: string(code), Message: text})
+}
+
+func (s *Server) refuse(w http.ResponseWriter, status int, p Problem) {
+	w.Header()["X-Amzn-Errortype"] = []string{exceptions[kiln.Code(p.Code)]}
+	s.json(w, status, p)
 }
 
 // fail answers no with the error of a room. What the platform did wrong is logged and
 // not told.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p, status := s.problemOf(r, err)
-	s.json(w, status, p)
+	s.refuse(w, status, p)
 }
 
 // problemOf turns the error of a room into an answer.
