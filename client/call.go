@@ -1,0 +1,22 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Call makes one request, exactly once, to a path that is not an operation of the
+// API: the server's own routes. It is signed as every other. The caller closes the
+// body of the response; an answer that says no is an *Error.
+func (c *Client) Call(ctx context.Context, method string, path []string, query url.Values) (*http.Response, error) {
+	r := newRequest(method, method)
+	for _, segment := range path {
+		r.label("a segment of the path", segment)
+	}
+	if query != nil {
+		r.query = query
+	}
+	r.op = method + " " + r.path.String()
+	return c.open(ctx, r)
+}
