@@ -1,0 +1,293 @@
+// Package runtimes is the book of languages: which runtime identifiers there are,
+// what the environment of each is made of, which interpreter of this machine serves
+// it, and the bootstraps that speak the Runtime API for it. It asks interpreters
+// what they are and puts small files into the data directory. It never runs a
+// function, never makes a box, and never serves an identifier with another version
+// than the one that it names.
+package runtimes
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"kiln"
+)
+
+// Options says where the book keeps things and how it looks at the machine.
+type Options struct {
+	// DataDir is the server's data directory; the book lives in runtimes below it.
+	DataDir string
+	Logger  *slog.Logger
+	// Check runs a command in a real box of this runtime and returns why it failed;
+	// nil limits the check before first use to what can be done without a box.
+	Check func(ctx context.Context, rt kiln.Runtime, command []string) error
+	// Places are the only directories where interpreters are sought; nil is the
+	// search path and the places that version managers use.
+	Places []string
+	// Getenv reads the environment of the process; nil is os.Getenv.
+	Getenv func(string) string
+}
+
+// Book answers what serves a runtime identifier. It is safe for concurrent use.
+type Book struct {
+	options     Options
+	log         *slog.Logger
+	dir         string
+	descriptors map[string]*descriptor
+	records     *records
+
+	// turns lets one caller at a time look for an identifier: a channel of one
+	// token each, so that waiting obeys a context.
+	turns map[string]chan struct{}
+
+	mu     sync.Mutex
+	served map[string]*serving
+}
+
+// serving is a runtime that was found, with the file whose change ends it.
+type serving struct {
+	runtime kiln.Runtime
+	program string
+	stamp   stamp
+	source  string
+}
+
+// Open opens the book, making its directory. It asks no interpreter yet.
+func Open(o Options) (*Book, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	data, err := filepath.Abs(o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(data, "runtimes")
+	if err := makeDir(dir); err != nil {
+		return nil, fmt.Errorf("open the runtimes: %w", err)
+	}
+	b := &Book{
+		options:     o,
+		log:         o.Logger,
+		dir:         dir,
+		descriptors: readDescriptors(),
+		records:     openRecords(filepath.Join(dir, "discovery.json")),
+		turns:       make(map[string]chan struct{}),
+		served:      make(map[string]*serving),
+	}
+	for identifier := range b.descriptors {
+		b.turns[identifier] = make(chan struct{}, 1)
+	}
+	return b, nil
+}
+
+// Runtime gives what an identifier's environments are made of on this machine, or
+// an error of code BadRuntime that says what is missing and what to do. An empty
+// architecture is this machine's.
+func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (kiln.Runtime, error) {
+	d, ok := b.descriptors[identifier]
+	if !ok {
+		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime, "there is no runtime %q", identifier)
+	}
+	if architecture != "" && architecture != hostArchitecture() {
+		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime,
+			"this machine runs %s code, not %s: create the function with architecture %s",
+			hostArchitecture(), architecture, hostArchitecture())
+	}
+	if d.Missing != "" {
+		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime,
+			"runtime %s cannot be served: %s; a custom runtime (provided.al2023) that brings its own interpreter works today",
+			identifier, d.Missing)
+	}
+	if !d.interpreted() {
+		return d.compiled(), nil
+	}
+	found, err := b.find(ctx, d)
+	if err != nil {
+		return kiln.Runtime{}, err
+	}
+	return found.runtime, nil
+}
+
+// compiled gives the runtime of a family that needs no interpreter: the package
+// brings the program.
+func (d *descriptor) compiled() kiln.Runtime {
+	rt := d.runtime()
+	name := strings.TrimPrefix(strings.TrimPrefix(d.Identifier, d.Family), ".")
+	if name == "" {
+		name = "al1"
+	}
+	rt.Release = d.Family + ":" + name + ".v1"
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%q\n%v", layoutVersion, d.Identifier, d.Command, d.Env))
+	rt.ReleaseARN = releaseARN(hex.EncodeToString(sum[:]))
+	return rt
+}
+
+// find gives what serves an interpreted runtime, from memory while the file is the
+// same, else by looking for it; one look at a time.
+func (b *Book) find(ctx context.Context, d *descriptor) (*serving, error) {
+	if s := b.remembered(d); s != nil {
+		return s, nil
+	}
+	turn := b.turns[d.Identifier]
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if s := b.remembered(d); s != nil {
+		return s, nil
+	}
+	s, err := b.look(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	b.served[d.Identifier] = s
+	b.mu.Unlock()
+	return s, nil
+}
+
+// remembered gives what serves the runtime already, if its program is still there
+// as it was.
+func (b *Book) remembered(d *descriptor) *serving {
+	b.mu.Lock()
+	s := b.served[d.Identifier]
+	b.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	if now, err := stampOf(s.program); err != nil || now != s.stamp {
+		return nil
+	}
+	return s
+}
+
+// forget makes the next call look again.
+func (b *Book) forget(identifier string) {
+	b.mu.Lock()
+	delete(b.served, identifier)
+	b.mu.Unlock()
+}
+
+// look asks candidates until one serves the runtime. What was fetched for it comes
+// before what the machine has.
+func (b *Book) look(ctx context.Context, d *descriptor) (*serving, error) {
+	var refused []string
+	candidates := b.candidates(d.Family, d.Version)
+	if program := b.fetchedProgram(d.Identifier); program != "" {
+		candidates = append([]candidate{{path: program}}, candidates...)
+	}
+	for _, c := range candidates {
+		s, err := b.try(ctx, d, c)
+		if err == nil {
+			b.log.Info("runtime is served", "runtime", d.Identifier, "program", s.program, "release", s.runtime.Release)
+			return s, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if !errors.Is(err, errOtherVersion) {
+			refused = append(refused, fmt.Sprintf("%s: %v", c.path, err))
+			b.log.Debug("interpreter is not used", "runtime", d.Identifier, "program", c.path, "why", err)
+		}
+	}
+	return nil, b.nothing(d, refused)
+}
+
+// errOtherVersion is the answer of a sound interpreter that serves another runtime.
+var errOtherVersion = errors.New("it is another version")
+
+// try asks one candidate and, if it is of the right version, checks it and composes
+// the runtime.
+func (b *Book) try(ctx context.Context, d *descriptor, c candidate) (*serving, error) {
+	i, err := b.identify(ctx, d.Family, c)
+	if err != nil {
+		return nil, err
+	}
+	if i.minor() != d.Version {
+		return nil, errOtherVersion
+	}
+	if len(i.Lacking) > 0 {
+		return nil, fmt.Errorf("it cannot load %s", strings.Join(i.Lacking, ", "))
+	}
+	s, err := stampOf(i.Program)
+	if err != nil {
+		return nil, err
+	}
+	rt, err := b.compose(ctx, d, i, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.check(ctx, d, rt, i, s); err != nil {
+		return nil, err
+	}
+	source := i.Program
+	if strings.HasPrefix(i.Program, b.dir+"/") {
+		source = "fetched: " + i.Program
+	}
+	return &serving{runtime: rt, program: i.Program, stamp: s, source: source}, nil
+}
+
+// identify gives what a candidate is, from memory while the file is the same. What
+// a shim leads to may change while the shim does not, so shims are always asked.
+func (b *Book) identify(ctx context.Context, family string, c candidate) (*interpreter, error) {
+	s, err := stampOf(c.path)
+	if err != nil {
+		return nil, err
+	}
+	if !c.script {
+		if known := b.records.get(c.path, s); known != nil {
+			if known.Interpreter == nil {
+				return nil, errors.New(known.Problem)
+			}
+			// The candidate may be a link; the program that it named must still be.
+			if _, err := os.Stat(known.Interpreter.Program); err == nil {
+				return known.Interpreter, nil
+			}
+		}
+	}
+	i, err := ask(ctx, family, c.path)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	known := &record{Stamp: s, Interpreter: i}
+	if err != nil {
+		known.Problem = err.Error()
+	}
+	if !c.script {
+		if err := b.records.put(c.path, known); err != nil {
+			b.log.Warn("the answers of interpreters cannot be kept", "error", err)
+		}
+	}
+	return i, err
+}
+
+// nothing says that no interpreter serves the runtime, which ones were turned down,
+// and what to do.
+func (b *Book) nothing(d *descriptor, refused []string) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "no %s %s was found on this machine, so %s functions cannot run", d.language(), d.Version, d.Identifier)
+	if len(refused) > 0 {
+		slices.Sort(refused)
+		fmt.Fprintf(&text, "; not usable: %s", strings.Join(refused, "; "))
+	}
+	if d.Family == "nodejs" {
+		fmt.Fprintf(&text, "; run `kiln runtime add %s`, or install it so that it is on the PATH or below nvm, fnm, volta, asdf, mise, n, /opt or /usr/local", d.Identifier)
+	} else {
+		fmt.Fprintf(&text, "; install it so that python%s is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local", d.Version)
+	}
+	return kiln.Errorf(kiln.BadRuntime, "%s", text.String())
+}

@@ -1,0 +1,139 @@
+package runtimes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"kiln"
+)
+
+// checkTimeout bounds one check of an interpreter.
+const checkTimeout = 30 * time.Second
+
+// Probe gives a command that succeeds in a box of this runtime when its interpreter
+// works there: what every function may expect is loaded, as the user of the box and
+// with its library path. A runtime without interpreter has none.
+func Probe(rt kiln.Runtime) []string {
+	switch rt.Family {
+	case "python":
+		return append([]string{rt.Command[0]}, pythonProbe...)
+	case "nodejs":
+		return append([]string{rt.Command[0]}, nodeProbe...)
+	}
+	return nil
+}
+
+// check proves an interpreter before its first use: in a box when there is one,
+// else on the host as a user without rights. Its result is kept as long as the
+// program and the bootstrap stay the same.
+func (b *Book) check(ctx context.Context, d *descriptor, rt kiln.Runtime, i *interpreter, s stamp) error {
+	key := "host " + rt.ReleaseARN
+	if b.options.Check != nil {
+		key = "box " + rt.ReleaseARN
+	}
+	known := b.records.get(i.Program, s)
+	if known != nil {
+		if problem, done := known.checked(key); done {
+			if problem != "" {
+				return errors.New(problem)
+			}
+			return nil
+		}
+	} else {
+		known = &record{Stamp: s, Interpreter: i}
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	var err error
+	if b.options.Check != nil {
+		err = b.options.Check(ctx, rt, Probe(rt))
+	} else {
+		err = checkOnHost(ctx, i)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("check %s: %w", i.Program, context.Cause(ctx))
+	}
+	problem := ""
+	if err != nil {
+		problem = fmt.Sprintf("it does not work in an environment: %v", err)
+	}
+	if err := b.records.put(i.Program, known.withCheck(key, problem)); err != nil {
+		b.log.Warn("the check of an interpreter cannot be kept", "error", err)
+	}
+	if problem != "" {
+		return errors.New(problem)
+	}
+	return nil
+}
+
+// nobody is the user that has no rights on any machine.
+const nobody = 65534
+
+// checkOnHost proves an interpreter without a box: its files must be readable by
+// everybody, and where the way to them is open too and this process may change its
+// user, it is run as nobody.
+func checkOnHost(ctx context.Context, i *interpreter) error {
+	root := i.Program
+	if !i.sharedPrefix() {
+		root = i.Prefix
+	}
+	if err := readableByAll(root, i.Program); err != nil {
+		return err
+	}
+	for _, library := range i.Libraries {
+		if err := readableByAll(root, filepath.Join(library, "lib-dynload")); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
+	var credential *syscall.Credential
+	if os.Geteuid() == 0 && openToAll(filepath.Dir(root)) {
+		credential = &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: false}
+	}
+	probe := pythonProbe
+	if i.Family == "nodejs" {
+		probe = nodeProbe
+	}
+	_, err := output(ctx, credential, i.Program, probe...)
+	return err
+}
+
+// readableByAll checks that every user may read file, on the way from root on,
+// which is where a box begins to see it.
+func readableByAll(root, file string) error {
+	for at := file; within(root, at); at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err != nil {
+			return err
+		}
+		wanted := os.FileMode(0o004)
+		if info.IsDir() || at == file && info.Mode().Perm()&0o100 != 0 {
+			wanted = 0o005
+		}
+		if info.Mode().Perm()&wanted != wanted {
+			return fmt.Errorf("%s is not readable by every user (mode %s)", at, info.Mode().Perm())
+		}
+		if at == root || at == "/" {
+			break
+		}
+	}
+	return nil
+}
+
+// openToAll reports whether every user may walk down to dir.
+func openToAll(dir string) bool {
+	for at := dir; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if at == "/" || !strings.HasPrefix(at, "/") {
+			return true
+		}
+	}
+}

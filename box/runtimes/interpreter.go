@@ -1,0 +1,217 @@
+package runtimes
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// interpreter is what a candidate said about itself when it was asked.
+type interpreter struct {
+	Family  string
+	Version string // "3.11.2"
+	Program string // the real binary, never a shim
+	Prefix  string // the directory that the interpreter is installed in
+	// Libraries are the directories of the language's own library, inside Prefix.
+	Libraries []string
+	// Foreign are shared libraries that lie neither in Prefix nor where every
+	// program finds them: they are copied to where the box looks.
+	Foreign []string
+	// Lacking are modules that every function may expect and that failed to load,
+	// with the reason.
+	Lacking []string
+	// Fetched is true when kiln itself brought it here.
+	Fetched bool
+}
+
+// stamp is the identity of a file as far as a look at it can tell.
+type stamp struct {
+	Size     int64
+	Modified int64
+}
+
+func stampOf(file string) (stamp, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return stamp{}, err
+	}
+	return stamp{Size: info.Size(), Modified: info.ModTime().UnixNano()}, nil
+}
+
+// askTimeout bounds one question to a candidate: shims start slowly.
+const askTimeout = 15 * time.Second
+
+// answer is what the questions of both languages print.
+type answer struct {
+	Implementation string   `json:"implementation"`
+	Version        string   `json:"version"`
+	Program        string   `json:"program"`
+	Prefix         string   `json:"prefix"`
+	Libraries      []string `json:"libraries"`
+	Shared         []string `json:"shared"`
+	Lacking        []string `json:"lacking"`
+	Machine        string   `json:"machine"`
+	Flavour        string   `json:"flavour"` // "" is the ordinary build
+}
+
+// ask runs a candidate and gives what it says it is. The candidate may be a shim,
+// a link or a script; the answer never is.
+func ask(ctx context.Context, family, candidate string) (*interpreter, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	arguments := pythonQuestion
+	if family == "nodejs" {
+		arguments = nodeQuestion
+	}
+	out, err := output(ctx, nil, candidate, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	var said answer
+	if err := json.Unmarshal(out, &said); err != nil {
+		return nil, fmt.Errorf("it did not answer as an interpreter does")
+	}
+	wanted := map[string]string{"python": "cpython", "nodejs": "node"}[family]
+	switch {
+	case said.Implementation != wanted:
+		return nil, fmt.Errorf("it is %s, not %s", said.Implementation, wanted)
+	case said.Flavour != "":
+		return nil, fmt.Errorf("it is a %s build", said.Flavour)
+	case said.Machine != hostArchitecture():
+		return nil, fmt.Errorf("it is built for %s", said.Machine)
+	}
+	found := &interpreter{
+		Family:    family,
+		Version:   said.Version,
+		Program:   said.Program,
+		Prefix:    said.Prefix,
+		Libraries: said.Libraries,
+		Lacking:   said.Lacking,
+	}
+	info, err := os.Stat(found.Program)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return nil, fmt.Errorf("%s can be changed by everybody", found.Program)
+	}
+	for _, library := range said.Shared {
+		if !found.owns(library) && !systemLibrary(library) {
+			found.Foreign = append(found.Foreign, library)
+		}
+	}
+	return found, nil
+}
+
+// owns reports whether a file is seen in the box because the prefix is. Of a
+// prefix that is shared with the whole system only the language's own part is.
+func (i *interpreter) owns(file string) bool {
+	if !i.sharedPrefix() {
+		return within(i.Prefix, file)
+	}
+	for _, library := range i.Libraries {
+		if within(library, file) {
+			return true
+		}
+	}
+	return file == i.Program
+}
+
+// sharedPrefix reports whether the prefix holds much more than this interpreter.
+func (i *interpreter) sharedPrefix() bool {
+	if i.Family != "python" {
+		return true // of Node.js the binary is all that is needed
+	}
+	switch i.Prefix {
+	case "/", "/usr", "/usr/local":
+		return true
+	}
+	home, err := os.UserHomeDir()
+	return err == nil && i.Prefix == home
+}
+
+// systemLibrary reports whether the dynamic linker finds the file by itself, in
+// directories that the box shows too.
+func systemLibrary(file string) bool {
+	dir := filepath.Dir(file)
+	for _, root := range []string{"/lib", "/lib64", "/usr/lib", "/usr/lib64"} {
+		if dir == root || filepath.Dir(dir) == root && strings.Contains(filepath.Base(dir), "-linux-") {
+			return true
+		}
+	}
+	return false
+}
+
+// within reports whether file is dir or lies below it.
+func within(dir, file string) bool {
+	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// minor gives the part of the version that a runtime identifier names.
+func (i *interpreter) minor() string {
+	parts := strings.SplitN(i.Version, ".", 3)
+	if i.Family == "nodejs" {
+		return parts[0]
+	}
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+// output runs a program without the variables that would change what an
+// interpreter is, and gives what it printed. The error carries the last line of its
+// complaint.
+func output(ctx context.Context, credential *syscall.Credential, program string, arguments ...string) ([]byte, error) {
+	command := exec.CommandContext(ctx, program, arguments...)
+	command.Env = plainEnvironment()
+	command.Dir = "/"
+	command.WaitDelay = time.Second
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: credential}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("it gave no answer: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			if line := lastLine(stderr.String()); line != "" {
+				return nil, errors.New(line)
+			}
+		}
+		return nil, err
+	}
+	return stdout.Bytes(), nil
+}
+
+// plainEnvironment is the process's environment without what bends interpreters.
+func plainEnvironment() []string {
+	var plain []string
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "PYTHON") || strings.HasPrefix(name, "LD_") ||
+			strings.HasPrefix(name, "NODE_") || name == "VIRTUAL_ENV" || name == "ELECTRON_RUN_AS_NODE" {
+			continue
+		}
+		plain = append(plain, entry)
+	}
+	return plain
+}
+
+// lastLine gives the last line of a text that is not blank, shortened.
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	line := strings.TrimSpace(lines[len(lines)-1])
+	if len(line) > 300 {
+		line = line[:300] + "…"
+	}
+	return line
+}

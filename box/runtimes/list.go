@@ -1,0 +1,65 @@
+package runtimes
+
+import (
+	"context"
+	"slices"
+
+	"kiln"
+)
+
+// State says whether functions of a runtime can run here.
+type State string
+
+// States of a runtime.
+const (
+	Ready       State = "ready"       // an interpreter serves it, or it needs none
+	Fetchable   State = "fetchable"   // Add can bring its interpreter here
+	Missing     State = "missing"     // its interpreter has to be installed
+	Unsupported State = "unsupported" // kiln cannot serve it
+)
+
+// Entry is one runtime identifier as a user sees it.
+type Entry struct {
+	Identifier string
+	State      State
+	Source     string // path of the interpreter that serves it
+	Release    string
+	How        string // what to do, or why not, when it is not ready
+	Deprecated string // date of AWS's deprecation, "" when none is set
+}
+
+// List gives every runtime identifier with what serves it here, by family and
+// version. The first call asks every interpreter and takes seconds.
+func (b *Book) List(ctx context.Context) []Entry {
+	all := make([]*descriptor, 0, len(b.descriptors))
+	for _, d := range b.descriptors {
+		all = append(all, d)
+	}
+	slices.SortFunc(all, compareIdentifiers)
+	entries := make([]Entry, 0, len(all))
+	for _, d := range all {
+		entries = append(entries, b.entry(ctx, d))
+	}
+	return entries
+}
+
+func (b *Book) entry(ctx context.Context, d *descriptor) Entry {
+	e := Entry{Identifier: d.Identifier, State: Ready, Deprecated: d.Deprecated}
+	switch {
+	case d.Missing != "":
+		e.State, e.How = Unsupported, d.Missing
+	case !d.interpreted():
+		e.Release = d.compiled().Release
+	default:
+		s, err := b.find(ctx, d)
+		if err == nil {
+			e.Source, e.Release = s.source, s.runtime.Release
+			break
+		}
+		e.State, e.How = Missing, err.Error()
+		if kiln.CodeOf(err) == kiln.BadRuntime && b.canFetch(d) {
+			e.State = Fetchable
+		}
+	}
+	return e
+}

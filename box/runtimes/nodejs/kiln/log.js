@@ -1,0 +1,155 @@
+'use strict';
+
+// The function's console and the shape of its errors, as AWS's runtime writes
+// them. It never writes to the Runtime API.
+
+const fs = require('fs');
+const util = require('util');
+
+// Frame types of the telemetry descriptor: text, with the level in bits 2 to 4.
+const FRAME = 0xa55a0003;
+const LEVELS = {
+  TRACE: { rank: 1, bits: 0x04 },
+  DEBUG: { rank: 2, bits: 0x08 },
+  INFO: { rank: 3, bits: 0x0c },
+  WARN: { rank: 4, bits: 0x10 },
+  ERROR: { rank: 5, bits: 0x14 },
+  FATAL: { rank: 6, bits: 0x18 },
+};
+
+// The request id is where AWS's runtime keeps it, for libraries that look there.
+const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
+
+function setRequestID(id) {
+  global[REQUEST_ID] = id;
+}
+
+// writeAll writes every byte before it returns. The pipe may be non-blocking when
+// the function has used process.stdout, so a full one is waited for.
+function writeAll(descriptor, bytes) {
+  let at = 0;
+  while (at < bytes.length) {
+    try {
+      at += fs.writeSync(descriptor, bytes, at, bytes.length - at);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') {
+        return; // nobody reads the log any more
+      }
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
+
+// toOutput writes a line to the standard output. Line feeds within a message
+// become carriage returns, so that it stays one record.
+function toOutput(level, args) {
+  const line = `${new Date().toISOString()}\t${global[REQUEST_ID]}\t${level}\t${util.format(...args)}`;
+  writeAll(1, Buffer.from(line.replace(/\n/g, '\r') + '\n'));
+}
+
+// toFrames gives the writer to the telemetry descriptor, which keeps the
+// boundaries of messages.
+function toFrames(descriptor) {
+  return (level, args) => {
+    const now = Date.now();
+    const message = Buffer.from(
+      `${new Date(now).toISOString()}\t${global[REQUEST_ID]}\t${level}\t${util.format(...args)}\n`,
+    );
+    const head = Buffer.alloc(16);
+    const micros = now * 1000;
+    head.writeUInt32BE((FRAME | LEVELS[level].bits) >>> 0, 0);
+    head.writeUInt32BE(message.length, 4);
+    head.writeUInt32BE(Math.floor(micros / 0x100000000), 8);
+    head.writeUInt32BE(micros % 0x100000000, 12);
+    writeAll(descriptor, Buffer.concat([head, message]));
+  };
+}
+
+// patchConsole makes the console write AWS's lines.
+function patchConsole() {
+  const descriptor = process.env._LAMBDA_TELEMETRY_LOG_FD;
+  delete process.env._LAMBDA_TELEMETRY_LOG_FD;
+  const write = descriptor ? toFrames(parseInt(descriptor, 10)) : toOutput;
+  const wanted = LEVELS[(process.env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()] || LEVELS.TRACE;
+  const at = (level) =>
+    LEVELS[level].rank >= wanted.rank ? (...args) => write(level, args) : () => {};
+  console.trace = at('TRACE');
+  console.debug = at('DEBUG');
+  console.info = at('INFO');
+  console.log = console.info;
+  console.warn = at('WARN');
+  console.error = at('ERROR');
+  console.fatal = at('FATAL');
+}
+
+// isError also knows errors of another realm.
+function isError(value) {
+  return (
+    util.types.isNativeError(value) ||
+    (value &&
+      typeof value.name === 'string' &&
+      typeof value.message === 'string' &&
+      typeof value.stack === 'string' &&
+      value.name && value.message && value.stack)
+  );
+}
+
+const clean = (text) => (typeof text === 'string' ? text.replace(/\x7f/g, '%7F') : text);
+
+// describe gives an error as the object that AWS's runtime posts.
+function describe(error) {
+  try {
+    if (isError(error)) {
+      return {
+        errorType: clean(error.name),
+        errorMessage: clean(error.message),
+        trace: clean(error.stack).split('\n'),
+      };
+    }
+    return { errorType: typeof error, errorMessage: error.toString(), trace: [] };
+  } catch (_) {
+    return {
+      errorType: 'handled',
+      errorMessage:
+        'callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack',
+    };
+  }
+}
+
+// whole lists the members of an error that JSON would leave out.
+function whole(key, value) {
+  if (!(value instanceof Error)) {
+    return value;
+  }
+  const all = Object.assign(
+    { errorType: value.name, errorMessage: value.message, code: value.code },
+    value,
+  );
+  if (typeof value.stack === 'string') {
+    all.stack = value.stack.split('\n');
+  }
+  return all;
+}
+
+// logError writes an error with its title, as one line of JSON.
+function logError(title, error) {
+  const known = error instanceof Error ? error : new Error(error);
+  let text;
+  try {
+    text = JSON.stringify(known, whole);
+  } catch (_) {
+    text = JSON.stringify(describe(known));
+  }
+  console.error(title, '\t' + text);
+}
+
+// fault gives an error of the runtime itself, with the type that AWS gives it.
+function fault(kind, message, more) {
+  const error = new Error(message);
+  error.name = `Runtime.${kind}`;
+  Object.defineProperty(error, 'name', { enumerable: false });
+  error.stack = error.stack.replace(/^Error/, error.name);
+  return Object.assign(error, more);
+}
+
+module.exports = { patchConsole, setRequestID, describe, logError, fault };
