@@ -50,11 +50,14 @@ type Spec struct {
 	ID string
 	// Mounts are put in place in order, each read-only, nosuid and nodev. The
 	// first one's Target is "/". A later one may lie inside an earlier one, when
-	// its target exists there.
+	// its target exists there; inside a mount whose Source is "" a missing target
+	// is made. A source that is "/" itself must hold the directories dev, proc and
+	// tmp.
 	Mounts []Mount
 	// Files are written into the box before its root becomes read-only: the few
-	// files of /etc that differ from box to box. The text ${UID} in Contents
-	// becomes the box's user id.
+	// files of /etc that differ from box to box. A file that exists at Path is
+	// covered; one that does not is made, which works inside a mount whose Source
+	// is "". The text ${UID} in Contents becomes the box's user id.
 	Files []File
 	// MemoryBytes, MilliCPU, CPUWeight and PIDs limit all processes of the box
 	// together; 0 is no limit. MilliCPU 1000 is one processor.
@@ -65,7 +68,8 @@ type Spec struct {
 	// OpenFiles limits the descriptors of each process.
 	OpenFiles uint64
 	// ScratchBytes is the size of the writable scratch directory at /tmp, which is
-	// disk-backed where the driver can, so that it does not count as memory.
+	// disk-backed where the driver can, so that it does not count as memory. 0 is
+	// no scratch directory: /tmp is then as read-only as the rest.
 	ScratchBytes int64
 	Hostname     string
 }
@@ -92,7 +96,8 @@ type Sandbox interface {
 	// that the processes of the box can connect to; nobody else can.
 	Listen(address string) (net.Listener, error)
 	// Start runs one program in the box and returns when it was executed. An error
-	// of execve itself (no such file, not executable) is a *StartError.
+	// of execve itself (no such file, not executable) is a *StartError. A frozen
+	// box answers ErrFrozen.
 	Start(ctx context.Context, p Program) (Process, error)
 	// Freeze stops every process of the box; it returns when none runs. Thaw lets
 	// them go on. Both are idempotent. Killing a frozen box works.
@@ -149,6 +154,13 @@ type Usage struct {
 	ScratchBytes    int64 // used in the scratch directory
 }
 
+// HostPather is an optional power of a sandbox whose processes see the host's own
+// file system: HostPath says where a path inside the box really lies, so that
+// the environment can rewrite what it hands to the program.
+type HostPather interface {
+	HostPath(inside string) string
+}
+
 // StartError is a program that could not be executed at all.
 type StartError struct {
 	Path string
@@ -163,3 +175,7 @@ func (e *StartError) Unwrap() error { return e.Err }
 
 // ErrGone is returned by every method of a box that was destroyed or died.
 var ErrGone = errors.New("sandbox is gone")
+
+// ErrFrozen is returned by Start while the box is frozen: a program that starts
+// there would stop before its first instruction.
+var ErrFrozen = errors.New("sandbox is frozen")

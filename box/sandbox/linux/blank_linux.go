@@ -1,0 +1,215 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// blank is a box without a file system: namespaces, a running init, control groups
+// and a user id. It does not depend on what will run in it, so it can be made
+// ahead. It is used once.
+type blank struct {
+	name  string // of its kernel objects
+	uid   int
+	init  child
+	line  int // the init ends when this is closed, by us or by our death
+	group *group
+	dead  chan struct{} // closed when the init has been reaped
+	watch *reaper
+}
+
+// initMemfd puts the init program into a sealed file in memory that anybody may
+// execute and nobody may read or write.
+func initMemfd() (int, error) {
+	program := initFor(runtime.GOARCH)
+	if program == nil {
+		return -1, fmt.Errorf("no init program for %s", runtime.GOARCH)
+	}
+	fd, err := unix.MemfdCreate("kiln-init", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if err == unix.EINVAL { // older than Linux 6.3, where every memory file may be executed
+		fd, err = unix.MemfdCreate("kiln-init", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("memfd for init: %w", err)
+	}
+	err = func() error {
+		if _, err := unix.Write(fd, program); err != nil {
+			return err
+		}
+		if err := unix.Fchmod(fd, 0o111); err != nil {
+			return err
+		}
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+		return err
+	}()
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("memfd for init: %w", err)
+	}
+	return fd, nil
+}
+
+// makeBlank makes one blank. Nothing of it is left when it returns an error.
+func (d *Driver) makeBlank() (b *blank, err error) {
+	b = &blank{name: fmt.Sprintf("b%d", d.blanks.Add(1)), dead: make(chan struct{}), line: -1}
+	if b.uid, err = d.uids.take(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.destroyBlank(b))
+			b = nil
+		}
+	}()
+	if b.group, err = d.cgroups.makeGroup(b.name); err != nil {
+		return b, fmt.Errorf("make control groups: %w", err)
+	}
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return b, fmt.Errorf("pipe to init: %w", err)
+	}
+	b.line = pipe[1]
+	defer unix.Close(pipe[0])
+	inits := -1
+	if d.cgroups.inits != "" {
+		if inits, err = unix.Open(d.cgroups.inits, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+			return b, fmt.Errorf("open %s: %w", d.cgroups.inits, err)
+		}
+		defer unix.Close(inits)
+	}
+	thaw, err := b.group.openThaw()
+	if err != nil {
+		return b, err
+	}
+	if thaw >= 0 {
+		defer unix.Close(thaw)
+	}
+	s := d.initScript(b, pipe[0], thaw)
+	defer s.close()
+	err = apart(func() error {
+		if err := d.enterFreshNamespaces(); err != nil {
+			return err
+		}
+		if b.init, err = spawn(unix.CLONE_NEWPID, inits, s); err != nil {
+			return fmt.Errorf("start init: %w", err)
+		}
+		return d.stage.maskProc()
+	})
+	if err != nil {
+		return b, err
+	}
+	b.watch, err = reapWhenDone(b.init, func(unix.WaitStatus, error) { close(b.dead) })
+	return b, err
+}
+
+// enterFreshNamespaces puts the calling thread into new namespaces whose only file
+// system is a copy of the stage, with a loopback device that is up.
+func (d *Driver) enterFreshNamespaces() error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fmt.Errorf("unshare fs: %w", err)
+	}
+	if err := unix.Setns(d.stage.ns, unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("enter stage: %w", err)
+	}
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("new namespaces: %w", err)
+	}
+	if err := loopbackUp(); err != nil {
+		return err
+	}
+	dev, err := detach("/dev", unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dev)
+	if err := attach(dev, "/dev"); err != nil {
+		return err
+	}
+	shm, err := newFilesystem("tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "size=64m", "nr_inodes=4096", "mode=1777")
+	if err != nil {
+		return err
+	}
+	defer unix.Close(shm)
+	return attach(shm, "/dev/shm")
+}
+
+// loopbackUp brings the loopback device of the calling thread's network up.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
+		return fmt.Errorf("bring loopback up: %w", err)
+	}
+	return nil
+}
+
+// initScript is what the child does before it becomes the init: mount /proc, which
+// only a process of the new pid namespace can, and give up everything.
+func (d *Driver) initScript(b *blank, line, thaw int) *script {
+	s := &script{}
+	program := s.source(d.program)
+	s.add("new session", unix.SYS_SETSID)
+	s.add("mount /proc", unix.SYS_MOUNT, s.text("proc"), s.text("/proc"), s.text("proc"),
+		unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, s.text("hidepid=2"))
+	s.add("umask", unix.SYS_UMASK, 0o022)
+	s.redirect(0, d.null)
+	s.redirect(1, d.null)
+	s.redirect(2, d.null)
+	s.redirect(3, line)
+	rest := uintptr(4)
+	if thaw >= 0 {
+		s.redirect(4, thaw)
+		rest = 5
+	}
+	s.add("close descriptors", unix.SYS_CLOSE_RANGE, rest, uintptr(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
+	d.confinement.signals(s)
+	d.confinement.surrender(s, b.uid)
+	s.add("execute", unix.SYS_EXECVEAT, program, s.text(""),
+		s.texts([]string{"kiln-init", d.options.Owner, b.name}), s.texts(nil), unix.AT_EMPTY_PATH)
+	return s
+}
+
+// destroyBlank ends every process of a blank and removes all that it is made of.
+// It goes on after an error, and the user id is free again only when all is gone.
+func (d *Driver) destroyBlank(b *blank) error {
+	var errs []error
+	if b.line >= 0 {
+		errs = append(errs, unix.Close(b.line))
+		b.line = -1
+	}
+	if b.init.pid > 0 {
+		if err := unix.PidfdSendSignal(b.init.pidfd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+			errs = append(errs, fmt.Errorf("kill init: %w", err))
+		}
+	}
+	if b.group != nil && b.group.freezer != "" {
+		errs = append(errs, b.group.kill()) // a frozen v1 process dies only when thawed
+	}
+	if b.init.pid > 0 {
+		if b.watch == nil { // the watch could not be set up
+			reap(b.init.pid)
+			close(b.dead)
+		}
+		<-b.dead
+		unix.Close(b.init.pidfd)
+	}
+	if b.group != nil {
+		errs = append(errs, b.group.remove())
+	}
+	err := errors.Join(errs...)
+	if err == nil {
+		d.uids.give(b.uid)
+	}
+	return err
+}

@@ -1,0 +1,45 @@
+package linux
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"testing"
+)
+
+var writeInit = flag.Bool("write-init", false, "write the committed init programs from their listings")
+
+func TestTheCommittedInitIsWhatItsListingAssembles(t *testing.T) {
+	for _, arch := range []string{"amd64", "arm64"} {
+		got, err := assembleInit(arch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := "init_" + arch + ".elf"
+		if *writeInit {
+			if err := os.WriteFile(name, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs from its listing: got %d bytes, want %d", name, len(got), len(want))
+		}
+		if !bytes.Equal(initFor(arch), want) {
+			t.Errorf("initFor(%q) is not the committed file", arch)
+		}
+	}
+}
+
+func TestNoInitForAnUnknownArchitecture(t *testing.T) {
+	if _, err := assembleInit("riscv64"); err == nil {
+		t.Error("got an init program for riscv64, want an error")
+	}
+	if got := initFor("riscv64"); got != nil {
+		t.Errorf("got %d bytes, want none", len(got))
+	}
+}

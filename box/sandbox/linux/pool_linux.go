@@ -1,0 +1,260 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// pool keeps blanks and scratch directories ready, so that Create does not wait
+// for the kernel to make them. One goroutine fills it, and only while no box is
+// being made.
+type pool struct {
+	driver *Driver
+	size   int
+
+	mu        sync.Mutex
+	blanks    []*blank
+	scratches map[int64][]*scratch // by size
+	sizes     []int64              // asked for, the latest last; at most warmSizes
+	busy      int                  // Create calls under way
+
+	wake   chan struct{} // something was taken
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the goroutine has ended
+}
+
+const (
+	// warmSizes is for how many sizes scratch directories are kept ready.
+	warmSizes = 3
+	// quiet is how long no box may have been made before the pool is filled: what was
+	// just made is about to use the processor.
+	quiet = 20 * time.Millisecond
+)
+
+// newPool begins to fill a pool.
+func newPool(d *Driver) *pool {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &pool{
+		driver:    d,
+		size:      max(0, d.options.PoolSize),
+		scratches: map[int64][]*scratch{},
+		wake:      make(chan struct{}, 1),
+		cancel:    cancel,
+		done:      make(chan struct{}),
+	}
+	p.poke()
+	go p.fill(ctx)
+	return p
+}
+
+// poke tells the filling goroutine to look again.
+func (p *pool) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hurry says that a box is being made, until the returned function is called.
+func (p *pool) hurry() (done func()) {
+	p.mu.Lock()
+	p.busy++
+	p.mu.Unlock()
+	return func() {
+		p.mu.Lock()
+		p.busy--
+		p.mu.Unlock()
+		p.poke()
+	}
+}
+
+// takeBlank gives a blank: one that was made ahead, or a new one.
+func (p *pool) takeBlank(ctx context.Context) (*blank, error) {
+	for {
+		b := p.popBlank()
+		if b == nil {
+			break
+		}
+		select {
+		case <-b.dead: // its init was killed while it waited
+			if err := p.driver.destroyBlank(b); err != nil {
+				p.driver.log.Warn("remove a blank that died in the pool", "error", err)
+			}
+		default:
+			return b, nil
+		}
+	}
+	release, err := p.driver.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return p.driver.makeBlank()
+}
+
+// popBlank takes a blank out of the pool, or nil.
+func (p *pool) popBlank() *blank {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.blanks)
+	if n == 0 {
+		return nil
+	}
+	b := p.blanks[n-1]
+	p.blanks = p.blanks[:n-1]
+	return b
+}
+
+// takeScratch gives a scratch directory of a size, and notes that this size is in
+// use.
+func (p *pool) takeScratch(ctx context.Context, bytes int64) (*scratch, error) {
+	if c := p.popScratch(bytes); c != nil {
+		return c, nil
+	}
+	release, err := p.driver.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return p.driver.scratches.make(ctx, bytes)
+}
+
+// popScratch takes a scratch directory out of the pool, or nil.
+func (p *pool) popScratch(bytes int64) *scratch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	kept := p.sizes[:0]
+	for _, s := range p.sizes {
+		if s != bytes {
+			kept = append(kept, s)
+		}
+	}
+	p.sizes = append(kept, bytes)
+	list := p.scratches[bytes]
+	n := len(list)
+	if n == 0 {
+		return nil
+	}
+	p.scratches[bytes] = list[:n-1]
+	return list[n-1]
+}
+
+// fill makes what is missing, one thing at a time, until ctx ends.
+func (p *pool) fill(ctx context.Context) {
+	defer close(p.done)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		}
+		for p.calm(ctx) {
+			more, err := p.fillOne(ctx)
+			if err != nil && ctx.Err() == nil {
+				p.driver.log.Warn("make a box ahead", "error", err)
+			}
+			if !more || err != nil {
+				break
+			}
+		}
+	}
+}
+
+// calm waits until no box has been made for a moment; it returns false when ctx
+// ends.
+func (p *pool) calm(ctx context.Context) bool {
+	for {
+		p.mu.Lock()
+		busy := p.busy
+		p.mu.Unlock()
+		if busy == 0 {
+			return ctx.Err() == nil
+		}
+		timer := time.NewTimer(quiet)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
+}
+
+// fillOne makes the next thing that is missing and says whether there was one. What
+// nobody asks for any more is destroyed.
+func (p *pool) fillOne(ctx context.Context) (bool, error) {
+	p.mu.Lock()
+	var stale []*scratch
+	if len(p.sizes) > warmSizes {
+		p.sizes = p.sizes[len(p.sizes)-warmSizes:]
+	}
+	wanted := int64(0)
+	for size, list := range p.scratches {
+		asked := false
+		for _, s := range p.sizes {
+			asked = asked || s == size
+		}
+		if !asked {
+			stale = append(stale, list...)
+			delete(p.scratches, size)
+		}
+	}
+	for _, s := range p.sizes {
+		if len(p.scratches[s]) < p.size {
+			wanted = s
+		}
+	}
+	needBlank := len(p.blanks) < p.size
+	p.mu.Unlock()
+	for _, c := range stale {
+		if err := c.close(); err != nil {
+			return true, err
+		}
+	}
+	switch {
+	case needBlank:
+		b, err := p.driver.makeBlank()
+		if err != nil {
+			return true, err
+		}
+		p.mu.Lock()
+		p.blanks = append(p.blanks, b)
+		p.mu.Unlock()
+	case wanted > 0:
+		c, err := p.driver.scratches.make(ctx, wanted)
+		if err != nil {
+			return true, err
+		}
+		p.mu.Lock()
+		p.scratches[wanted] = append(p.scratches[wanted], c)
+		p.mu.Unlock()
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// close stops filling and destroys what is in the pool. Nothing is taken any more.
+func (p *pool) close() error {
+	p.cancel()
+	<-p.done
+	p.mu.Lock()
+	blanks, scratches := p.blanks, p.scratches
+	p.blanks, p.scratches = nil, map[int64][]*scratch{}
+	p.mu.Unlock()
+	var errs []error
+	for _, b := range blanks {
+		errs = append(errs, p.driver.destroyBlank(b))
+	}
+	for _, list := range scratches {
+		for _, c := range list {
+			errs = append(errs, c.close())
+			if c.loop != nil {
+				errs = append(errs, c.loop.gone())
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,102 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"kiln/box/sandbox"
+)
+
+// programScript is what the child does before it becomes the program: take its
+// three descriptors, lose every other and every privilege, then execute.
+func (x *box) programScript(p sandbox.Program) (*script, error) {
+	for _, t := range append(append([]string{p.Path, p.Dir}, p.Args...), p.Env...) {
+		if strings.ContainsRune(t, 0) {
+			return nil, errors.New("a path, argument or variable contains a NUL byte")
+		}
+	}
+	if p.Path == "" {
+		return nil, errors.New("no path")
+	}
+	s := &script{}
+	c := x.driver.confinement
+	s.add("new session", unix.SYS_SETSID)
+	s.redirect(0, x.driver.null)
+	for target, file := range map[int]*os.File{1: p.Stdout, 2: p.Stderr} {
+		fd := x.driver.null
+		if file != nil {
+			fd = int(file.Fd())
+			// A program expects to block when its pipe is full.
+			if err := unix.SetNonblock(fd, false); err != nil {
+				s.err = fmt.Errorf("make pipe blocking: %w", err)
+			}
+		}
+		s.redirect(target, fd)
+	}
+	s.add("close descriptors", unix.SYS_CLOSE_RANGE, 3, uintptr(^uint32(0)), 0)
+	// The next descriptor is 3. When the host runs out of memory, programs go before
+	// the server and before everybody else.
+	flags := uintptr(unix.O_WRONLY)
+	cwd := int(unix.AT_FDCWD)
+	s.try("open oom_score_adj", unix.SYS_OPENAT, uintptr(cwd), s.text("/proc/self/oom_score_adj"), flags, 0)
+	s.try("write oom_score_adj", unix.SYS_WRITE, 3, s.text(c.oomScore), uintptr(len(c.oomScore)))
+	s.try("close oom_score_adj", unix.SYS_CLOSE, 3)
+	s.add("umask", unix.SYS_UMASK, 0o022)
+	c.signals(s)
+	x.resourceLimits(s)
+	c.surrender(s, x.blank.uid)
+	dir := p.Dir
+	if dir == "" {
+		dir = "/"
+	}
+	s.add("enter directory "+dir, unix.SYS_CHDIR, s.text(dir))
+	c.filterCalls(s)
+	s.add("execute", unix.SYS_EXECVE, s.text(p.Path), s.texts(p.Args), s.texts(p.Env))
+	return s, nil
+}
+
+// resourceLimits appends the limits of each single process. The largest file is
+// as large as the scratch directory or the memory, whichever is more: a file may
+// live in either.
+func (x *box) resourceLimits(s *script) {
+	const mega = 1 << 20
+	c := x.driver.confinement
+	files := x.spec.OpenFiles
+	if files == 0 {
+		files = 1024
+	}
+	c.limit(s, unix.RLIMIT_NOFILE, files, files)
+	c.limit(s, unix.RLIMIT_CORE, 0, 0)
+	c.limit(s, unix.RLIMIT_STACK, 8*mega, unix.RLIM_INFINITY)
+	c.limit(s, unix.RLIMIT_MEMLOCK, 8*mega, 8*mega)
+	c.limit(s, unix.RLIMIT_MSGQUEUE, 819200, 819200)
+	if x.spec.MemoryBytes > 0 && x.spec.ScratchBytes > 0 {
+		largest := uint64(max(x.spec.MemoryBytes, x.spec.ScratchBytes))
+		c.limit(s, unix.RLIMIT_FSIZE, largest, largest)
+	}
+}
+
+// adopt begins to watch a program that was just executed. It needs the turn.
+func (x *box) adopt(c child) (sandbox.Process, error) {
+	// The process is known as living before its end can be noticed.
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var p *process
+	p, err := newProcess(c, x.over, func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		delete(x.programs, p)
+	})
+	if err != nil {
+		return nil, errors.Join(err, unix.Kill(c.pid, unix.SIGKILL))
+	}
+	if x.programs == nil {
+		x.programs = map[*process]bool{}
+	}
+	x.programs[p] = true
+	return p, nil
+}
