@@ -1,0 +1,216 @@
+// Package rootfs makes the read-only directories that an environment sees: a base
+// that is put together from the host's own programs and libraries, the runtime,
+// and the function's package. Packages are unpacked once and shared by digest.
+//
+// A package is an enemy's until it was read to its end: names, kinds, headers and
+// sizes are checked before and while it is written, and it is written beneath one
+// directory by means that cannot leave it. What is in place is complete, also after
+// a crash.
+//
+// The package mounts nothing and runs nothing. It fetches nothing.
+package rootfs
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"kiln"
+)
+
+// taskDir is where a function finds its package.
+const taskDir = "/var/task"
+
+// Blobs gives the zip of a package; it checks its digest.
+type Blobs interface {
+	Open(sha256 string) (interface {
+		io.ReaderAt
+		io.Closer
+	}, int64, error)
+}
+
+// Options says what the base is made of.
+type Options struct {
+	// Host is the root directory whose programs and libraries the base shows; "" is
+	// "/".
+	Host string
+	// ResolvConf is /etc/resolv.conf of every environment; nil names no server.
+	ResolvConf []byte
+	// Unpacking is how many packages are unpacked at once; 0 is 2.
+	Unpacking int
+}
+
+// Cache is the directory of what was unpacked. Its methods are safe for concurrent
+// use; one process uses a directory at a time.
+type Cache struct {
+	dir    string
+	blobs  Blobs
+	host   string
+	resolv []byte
+	slots  chan struct{} // one for each package that may be unpacked now
+	// fault, in tests, makes one operation on one file fail.
+	fault func(op, name string) error
+
+	mu    sync.Mutex
+	busy  map[string]*flight             // digests that are being unpacked or removed, bases that are being made
+	bases map[string][]kiln.RuntimeMount // by the mounts of the runtime
+}
+
+// flight is the work on one digest that others wait for.
+type flight struct {
+	done chan struct{} // closed when err is valid
+	err  error
+}
+
+// Open opens the cache in dataDir, makes its directories when there are none, and
+// removes what an interrupted process left half done. Bases are made anew, because
+// the host may have changed.
+func Open(dataDir string, blobs Blobs, o Options) (*Cache, error) {
+	if o.Host == "" {
+		o.Host = "/"
+	}
+	if o.Unpacking <= 0 {
+		o.Unpacking = 2
+	}
+	c := &Cache{
+		dir: filepath.Join(dataDir, "rootfs"), blobs: blobs, host: o.Host, resolv: o.ResolvConf,
+		slots: make(chan struct{}, o.Unpacking), busy: map[string]*flight{}, bases: map[string][]kiln.RuntimeMount{},
+	}
+	for _, stale := range []string{"tmp", "base"} {
+		if err := os.RemoveAll(filepath.Join(c.dir, stale)); err != nil {
+			return nil, fmt.Errorf("open rootfs cache: %w", err)
+		}
+	}
+	for _, dir := range []string{"tmp", "base", "code"} {
+		if err := os.MkdirAll(filepath.Join(c.dir, dir), 0o711); err != nil {
+			return nil, fmt.Errorf("open rootfs cache: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// Prepare unpacks the package of a version unless that was done, and gives the
+// directories of an environment that runs it on a runtime. Many callers for one
+// package wait for one unpacking.
+func (c *Cache) Prepare(ctx context.Context, v *kiln.Version, rt kiln.Runtime) (kiln.Rootfs, error) {
+	code, err := c.code(ctx, v.Package.SHA256)
+	if err != nil {
+		return kiln.Rootfs{}, err
+	}
+	return c.Compose(code, rt)
+}
+
+// code gives the directory of a package.
+func (c *Cache) code(ctx context.Context, sha string) (string, error) {
+	if !isDigest(sha) {
+		return "", kiln.Errorf(kiln.BadPackage, "%q is not the digest of a package", sha)
+	}
+	dir := c.codeDir(sha)
+	for {
+		f, mine := c.claim(sha)
+		if mine {
+			f.err = c.unpackUnlessThere(ctx, sha)
+			c.release(sha, f)
+			return dir, f.err
+		}
+		select {
+		case <-f.done:
+			// it may have been a removal, or somebody whose context ended: look again
+			if f.err != nil && !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
+				return "", f.err
+			}
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+		if _, err := os.Lstat(dir); err == nil {
+			return dir, nil
+		}
+	}
+}
+
+func (c *Cache) unpackUnlessThere(ctx context.Context, sha string) error {
+	if _, err := os.Lstat(c.codeDir(sha)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	blob, size, err := c.blobs.Open(sha)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	return c.unpack(ctx, sha, blob, size)
+}
+
+// GC removes the unpacked packages for which keep says no. The caller keeps those
+// that the catalog knows and those of living environments.
+func (c *Cache) GC(keep func(sha256 string) bool) error {
+	entries, err := os.ReadDir(filepath.Join(c.dir, "code"))
+	if err != nil {
+		return fmt.Errorf("collect packages: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if sha := e.Name(); isDigest(sha) && !keep(sha) {
+			errs = append(errs, c.remove(sha, keep))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remove takes an unpacked package away in one step and then deletes it. One that
+// somebody works on stays.
+func (c *Cache) remove(sha string, keep func(string) bool) error {
+	f, mine := c.claim(sha)
+	if !mine {
+		return nil
+	}
+	if keep(sha) {
+		c.release(sha, f)
+		return nil
+	}
+	gone, err := os.MkdirTemp(filepath.Join(c.dir, "tmp"), "gone-")
+	if err == nil {
+		err = os.Rename(c.codeDir(sha), filepath.Join(gone, sha))
+	}
+	c.release(sha, f)
+	return errors.Join(err, os.RemoveAll(gone))
+}
+
+// claim makes the caller the one who works on a digest, or gives the flight of who
+// does.
+func (c *Cache) claim(sha string) (f *flight, mine bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.busy[sha]; f != nil {
+		return f, false
+	}
+	f = &flight{done: make(chan struct{})}
+	c.busy[sha] = f
+	return f, true
+}
+
+func (c *Cache) release(sha string, f *flight) {
+	c.mu.Lock()
+	delete(c.busy, sha)
+	c.mu.Unlock()
+	close(f.done)
+}
+
+func (c *Cache) codeDir(sha string) string { return filepath.Join(c.dir, "code", sha) }
+
+// isDigest reports whether s is a SHA-256 in lower-case hex, and so a safe name.
+func isDigest(s string) bool {
+	return len(s) == hex.EncodedLen(32) && strings.Trim(s, "0123456789abcdef") == ""
+}
