@@ -1,0 +1,127 @@
+package logs
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"kiln"
+	"kiln/telemetry"
+)
+
+// Record is one line of a log as it is read back.
+type Record struct {
+	Time      time.Time
+	Type      telemetry.Type
+	Function  kiln.FunctionID
+	Version   string
+	Group     string
+	Stream    string
+	RequestID string
+	Text      string
+	// Missed is set in a record that only a follower gets: it was too slow for so
+	// many records, which are in the file all the same.
+	Missed int64
+}
+
+// A log file is a sequence of lines, each one JSON object that starts with its
+// kind. Whatever a function writes is inside a JSON string, so that no text can end
+// a record or begin one; a line that is torn by a crash does not parse, and the
+// next one does.
+//
+//	{"head":1,"account":…,"region":…,"group":…}      first in each file
+//	{"src":3,"fn":…,"ver":…,"stream":…}              before the first record of a source
+//	{"t":1732450000123456,"s":3,"k":"function","r":"<request id>","x":"text"}
+//
+// A source keeps its number within one file, until the number is given again.
+const format = 1
+
+// head is the first line of a file: what the file is of.
+type head struct {
+	Head    int    `json:"head"`
+	Account string `json:"account"`
+	Region  string `json:"region"`
+	Group   string `json:"group"`
+}
+
+// source is the line that gives a number to a source.
+type source struct {
+	Number   int    `json:"src"`
+	Function string `json:"fn"`
+	Version  string `json:"ver"`
+	Stream   string `json:"stream"`
+}
+
+// line is one record.
+type line struct {
+	Time      int64  `json:"t"` // microseconds since 1970
+	Source    int    `json:"s"`
+	Kind      string `json:"k"`
+	RequestID string `json:"r"`
+	Text      string `json:"x"`
+}
+
+// appendLine adds the line of a record to dst. It is written by hand, because it
+// runs once for each line that a function prints.
+func appendLine(dst []byte, number int, r *Record) []byte {
+	dst = append(dst, `{"t":`...)
+	dst = strconv.AppendInt(dst, r.Time.UnixMicro(), 10)
+	dst = append(dst, `,"s":`...)
+	dst = strconv.AppendInt(dst, int64(number), 10)
+	dst = append(dst, `,"k":`...)
+	dst = appendString(dst, string(r.Type))
+	if r.RequestID != "" {
+		dst = append(dst, `,"r":`...)
+		dst = appendString(dst, r.RequestID)
+	}
+	dst = append(dst, `,"x":`...)
+	dst = appendString(dst, r.Text)
+	return append(dst, '}', '\n')
+}
+
+const digits = "0123456789abcdef"
+
+// appendString adds s as a JSON string. Control characters are escaped; what is not
+// UTF-8 becomes U+FFFD, as in the log service of AWS.
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(dst, s[from:i]...)
+				dst = append(dst, "\ufffd"...)
+				from = i + 1
+			}
+			i += size
+			continue
+		}
+		if c >= 0x20 && c != '"' && c != '\\' && c != 0x7f {
+			i++
+			continue
+		}
+		dst = append(dst, s[from:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		}
+		i++
+		from = i
+	}
+	return append(append(dst, s[from:]...), '"')
+}
+
+// appendJSON adds a head or a source.
+func appendJSON(dst []byte, v any) []byte {
+	text, _ := json.Marshal(v) // strings and numbers always can be written
+	return append(append(dst, text...), '\n')
+}
