@@ -66,13 +66,14 @@ var modules = map[string][]string{
 	"github.com/klauspost/compress": {"box/rootfs"},
 	"modernc.org/sqlite":            {"back/sqlite"},
 	"github.com/spf13/cobra":        {"cmd/kiln"},
+	"github.com/spf13/pflag":        {"cmd/kiln"},
 	"github.com/knadh/koanf":        {"cmd/kiln"},
 	"github.com/goccy/go-yaml":      {"cmd/kiln"},
 }
 
 // kernelRooms may use package syscall. Everybody else reaches the kernel through
 // package os or a sandbox.
-var kernelRooms = []string{"box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
+var kernelRooms = []string{"box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
 var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go"}
