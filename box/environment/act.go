@@ -1,0 +1,307 @@
+package environment
+
+import (
+	"time"
+
+	"kiln"
+	"kiln/box/rapi"
+	"kiln/telemetry"
+)
+
+// do does one thing that the machine decided.
+func (e *Environment) do(a action) {
+	switch a {
+	case startRuntime:
+		e.startRuntime()
+	case armInit:
+		e.timer.Reset(e.initTimeout)
+	case armGrace:
+		e.armGrace()
+	case armInvocation:
+		e.armed = time.Now()
+		e.timer.Reset(e.timeout)
+	case disarm:
+		e.timer.Stop()
+	case endInit:
+		e.endInit()
+	case reportInit:
+		e.reportInit()
+	case release:
+		select {
+		case e.idle <- struct{}{}:
+		default: // the owner did not take the last one
+		}
+	case freeze:
+		if err := e.sandbox.Freeze(); err != nil {
+			e.trouble("freeze", err)
+		}
+	case thaw:
+		if err := e.sandbox.Thaw(); err != nil {
+			e.trouble("thaw", err)
+		}
+	case deliver:
+		e.deliver()
+	case deliverAgain:
+		e.hand()
+	case answer:
+		e.answer()
+	case fail:
+		e.failCall()
+	case refuse:
+		e.refuse()
+	case kill:
+		e.kill()
+	case endInvocation:
+		e.endInvocation()
+	case over:
+		e.timer.Stop()
+		close(e.idle)
+	}
+}
+
+// trouble is an order that the sandbox did not carry out: such a box is given up.
+func (e *Environment) trouble(doing string, err error) {
+	if !isGone(err) {
+		e.logger.Error("sandbox", "doing", doing, "error", err)
+	}
+	e.blame(goneFault())
+	e.follow = append(e.follow, sandboxGone)
+}
+
+// startRuntime begins an init.
+func (e *Environment) startRuntime() {
+	e.firstInit = e.initBegan.IsZero()
+	e.initBegan = time.Now()
+	if e.limited {
+		if err := e.sandbox.Limit(0); err != nil {
+			e.trouble("lift the limit", err)
+			return
+		}
+		e.limited = false
+	}
+	l, f, err := e.startLife()
+	switch {
+	case err != nil:
+		e.trouble("start the runtime", err)
+	case f != nil:
+		e.blame(f)
+		e.follow = append(e.follow, startFailed)
+	default:
+		e.life = l
+	}
+}
+
+// armGrace gives a runtime time to exit after init/error, but not beyond the limit
+// that runs already.
+func (e *Environment) armGrace() {
+	left := e.initTimeout - time.Since(e.initBegan)
+	if e.state == RestartFailing {
+		left = e.timeout - time.Since(e.armed)
+	}
+	e.timer.Reset(max(0, min(graceTime, left)))
+}
+
+// endInit ends a successful init: from here on the function has its share of the
+// processor and no more.
+func (e *Environment) endInit() {
+	e.journal.catchUp() // what init printed comes before START
+	if e.firstInit {
+		e.coldInit = time.Since(e.initBegan)
+	}
+	if e.milliCPU > 0 && !e.limited {
+		if err := e.sandbox.Limit(e.milliCPU); err != nil {
+			e.trouble("limit", err)
+			return
+		}
+		e.limited = true
+	}
+}
+
+// reportInit says that an init failed.
+func (e *Environment) reportInit() {
+	r := kiln.Report{Init: time.Since(e.initBegan), Status: kiln.StatusError}
+	if e.fault.status == kiln.StatusTimeout {
+		r.Status = kiln.StatusTimeout
+	} else {
+		r.ErrorType = e.fault.errorType
+	}
+	phase, id := "init", ""
+	if !e.firstInit {
+		phase, id = "invoke", e.call.inv.ID
+	}
+	e.journal.platform(telemetry.Event{Type: telemetry.InitReport, RequestID: id, Phase: phase, Report: r})
+}
+
+// deliver says START and gives the event to the runtime.
+func (e *Environment) deliver() {
+	if len(e.follow) > 0 {
+		return // the box could not be made ready; the function is to see nothing
+	}
+	c := e.call
+	e.start()
+	c.event = rapi.Event{
+		RequestID:     c.inv.ID,
+		InvocationID:  c.inv.Attempt,
+		ARN:           c.inv.InvokedARN(),
+		Trace:         c.inv.Trace,
+		ClientContext: c.inv.ClientJSON,
+		TenantID:      c.inv.Tenant,
+		DeadlineMS:    e.armed.Add(e.timeout).UnixMilli(),
+		Payload:       c.inv.Payload,
+	}
+	e.hand()
+}
+
+// hand gives the event to the connection that asked last; when there is none, the
+// next one to ask gets it.
+func (e *Environment) hand() {
+	n := len(e.waiters) - 1
+	if n < 0 {
+		return
+	}
+	w := e.waiters[n]
+	e.waiters[n] = nil
+	e.waiters = e.waiters[:n]
+	e.call.delivered = true
+	w.told <- told{event: &e.call.event}
+}
+
+// start says START, once for each invocation.
+func (e *Environment) start() {
+	if !e.call.started {
+		e.call.started = true
+		e.journal.start()
+	}
+}
+
+// answer gives the caller what the runtime answered, unless it wants the tail too.
+func (e *Environment) answer() {
+	e.journal.catchUp()
+	p := e.post
+	if p.fault != nil {
+		e.blame(p.fault)
+		e.conclude(p.fault.answer(e.call.inv.ID))
+		return
+	}
+	e.conclude(p.payload)
+}
+
+// failCall gives the caller what went wrong, unless it wants the tail too.
+func (e *Environment) failCall() {
+	c := e.call
+	switch {
+	case e.state == Dead && !c.delivered:
+		e.refuse()
+		return
+	case e.state == Dead && e.fault == nil:
+		e.blame(goneFault())
+		c.answered = true
+		c.finish(nil, &kiln.Error{Code: kiln.Internal, Message: "The function was stopped because its environment was closed."})
+		return
+	}
+	e.start()
+	e.tellFault()
+	e.measure(time.Now())
+	e.conclude(e.fault.answer(c.inv.ID))
+}
+
+// tellFault writes the platform's line about what went wrong, once.
+func (e *Environment) tellFault() {
+	c := e.call
+	if e.fault == nil || c.told {
+		return
+	}
+	c.told = true
+	if text := e.fault.line(c.inv.ID, time.Now()); text != "" {
+		e.journal.platform(telemetry.Event{Type: telemetry.Fault, RequestID: c.inv.ID, Line: []byte(text)})
+	}
+}
+
+// measure asks how much memory the box uses.
+func (e *Environment) measure(now time.Time) {
+	if usage, err := e.sandbox.Usage(); err == nil {
+		e.meter.see(usage, now)
+	} else if !isGone(err) {
+		e.logger.Warn("memory in use is not known", "error", err)
+	}
+}
+
+// conclude makes the outcome. Its report is what is known now: the invocation ends
+// with the next request for work.
+func (e *Environment) conclude(payload []byte) {
+	c := e.call
+	c.outcome = &kiln.Outcome{
+		Payload: payload,
+		Failed:  e.fault != nil,
+		Version: e.source.Version,
+		Trace:   c.inv.Trace,
+		Report:  e.report(),
+	}
+	if !c.inv.WantTail {
+		c.answered = true
+		c.finish(c.outcome, nil)
+	}
+}
+
+// report measures the invocation up to now.
+func (e *Environment) report() kiln.Report {
+	r := newReport(time.Since(e.armed), e.coldInit, &e.meter)
+	if e.coldInit > 0 {
+		r.Sandbox = e.sandboxTime
+	}
+	if e.fault != nil {
+		r.Status, r.ErrorType = e.fault.status, e.fault.errorType
+		if r.Status == kiln.StatusTimeout {
+			r.ErrorType = ""
+		}
+	}
+	return r
+}
+
+// refuse tells the caller that the function never saw the event.
+func (e *Environment) refuse() {
+	e.call.answered = true
+	e.call.finish(nil, unavailable(nil))
+	e.call = nil
+}
+
+// endInvocation says END and REPORT, with all lines of the function before them.
+func (e *Environment) endInvocation() {
+	c := e.call
+	if c == nil {
+		return // it was refused
+	}
+	r := e.report()
+	e.tellFault()
+	e.journal.finish()
+	e.call = nil
+	if now := time.Now(); e.meter.due(now) || r.Status != kiln.StatusSuccess {
+		e.measure(now)
+	}
+	r.MaxMemoryMB = e.meter.peakMB
+	tail := e.journal.report(c.inv.ID, r)
+	e.coldInit = 0
+	if !c.answered {
+		c.outcome.Tail, c.outcome.Report = tail, r
+		c.finish(c.outcome, nil)
+	}
+}
+
+// kill ends every process of the box and the API that they spoke to.
+func (e *Environment) kill() {
+	err := e.sandbox.KillAll()
+	e.endLife()
+	e.journal.catchUp()
+	if err != nil {
+		e.trouble("kill", err)
+	}
+}
+
+// endLife ends the API of the process that was; no message of it counts any more.
+func (e *Environment) endLife() {
+	if e.life != nil {
+		e.life.end()
+		e.life = nil
+	}
+	e.waiters = nil
+}

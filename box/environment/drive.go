@@ -1,0 +1,228 @@
+package environment
+
+import (
+	"fmt"
+	"time"
+
+	"kiln"
+	"kiln/box/rapi"
+	"kiln/telemetry"
+)
+
+// run drives the machine until it is Dead and then clears everything away.
+func (e *Environment) run(sink telemetry.Sink) {
+	e.timer = time.NewTimer(time.Hour)
+	e.timer.Stop()
+	var err error
+	if e.journal, err = openJournal(e.source, sink); err != nil {
+		e.logger.Error("no log pipe", "error", err)
+		e.must(closed)
+	} else {
+		e.journal.platform(telemetry.Event{Type: telemetry.InitStart, Runtime: e.runtime.Release, ARN: e.runtime.ReleaseARN})
+		e.must(started)
+	}
+	for e.state != Dead {
+		select {
+		case m := <-e.messages:
+			e.receive(m)
+		case <-e.life.exited():
+			e.hearOut()
+		case <-e.timer.C:
+			e.blameTime()
+			e.must(deadline)
+		case <-e.sandbox.Gone():
+			e.blame(goneFault())
+			e.must(sandboxGone)
+		case <-e.closing:
+			e.must(closed)
+		}
+	}
+	e.bury()
+}
+
+// bury clears everything away. Whoever still waits learns that it is over.
+func (e *Environment) bury() {
+	e.cancel()
+	e.timer.Stop()
+	err := e.sandbox.Destroy()
+	e.endLife()
+	e.wg.Wait()
+	if e.held != nil {
+		e.held.finish(nil, unavailable(nil))
+	}
+	if e.journal != nil {
+		e.journal.close()
+	}
+	if err != nil && !isGone(err) {
+		e.closeErr = fmt.Errorf("destroy the sandbox of environment %s: %w", e.stamp.ID, err)
+	}
+	close(e.over)
+}
+
+// apply takes one event through the machine and does what it asks for; what goes
+// wrong on the way may be the next event. An illegal event is an error and changes
+// nothing.
+func (e *Environment) apply(happened event) error {
+	to, actions, err := step(e.state, happened)
+	if err != nil {
+		return err
+	}
+	e.state = to
+	e.current.Store(int32(to))
+	for _, a := range actions {
+		e.do(a)
+	}
+	for len(e.follow) > 0 && e.state != Dead {
+		next := e.follow[0]
+		e.follow = e.follow[1:]
+		e.must(next)
+	}
+	return nil
+}
+
+// must applies an event that has to be legal here.
+func (e *Environment) must(happened event) {
+	if err := e.apply(happened); err != nil {
+		e.logger.Error("the machine refused an event", "error", err)
+	}
+}
+
+// receive takes one message.
+func (e *Environment) receive(m message) {
+	if m.life != nil && m.life != e.life {
+		return // an ended process; whoever sent it sees that its life is over
+	}
+	switch m.kind {
+	case bring:
+		e.accept(m.call)
+	case rest:
+		e.must(rested)
+	case ask:
+		e.seat(m.waiter)
+	case leave:
+		e.unseat(m.waiter)
+	case handIn:
+		m.post.refused <- e.judge(m.post)
+	case initFail:
+		m.post.refused <- e.judgeInit(m.post)
+	case heard:
+		e.blame(m.life.exit)
+		e.must(exited)
+		if c := e.held; c != nil {
+			e.held = nil
+			e.accept(c)
+		}
+	}
+}
+
+// accept begins an invocation.
+func (e *Environment) accept(c *call) {
+	if e.life != nil && e.life.exit != nil && (e.state == Ready || e.state == Frozen) {
+		e.held = c // for the next process; this one is gone
+		return
+	}
+	if e.call != nil || table[e.state][invoked].to == Created {
+		c.finish(nil, &kiln.Error{Code: kiln.Internal, Message: "The execution environment is busy.", Err: &illegal{e.state, invoked}})
+		return
+	}
+	e.call, e.lastID, e.fault = c, c.inv.ID, nil
+	e.journal.begin(c.inv.ID, c.inv.WantTail)
+	e.must(invoked)
+}
+
+// seat takes a GET next.
+func (e *Environment) seat(w *waiter) {
+	if e.life.exit != nil {
+		w.told <- told{err: errLifeOver}
+		return
+	}
+	e.waiters = append(e.waiters, w)
+	if err := e.apply(asked); err != nil {
+		e.unseat(w)
+		w.told <- told{err: invalidTransition(e.state, "Ready")}
+	}
+}
+
+// unseat forgets a GET next.
+func (e *Environment) unseat(w *waiter) {
+	for i := range e.waiters {
+		if e.waiters[i] == w {
+			e.waiters = append(e.waiters[:i], e.waiters[i+1:]...)
+			return
+		}
+	}
+}
+
+// judge decides on an answer and takes it when it is due.
+func (e *Environment) judge(p *post) *rapi.Refusal {
+	switch {
+	case p.requestID != e.lastID || e.lastID == "":
+		return invalidRequestID()
+	case e.state != Invoking:
+		return invalidTransition(e.state, p.target)
+	case p.invocationID != "" && p.invocationID != e.call.inv.Attempt:
+		return invalidInvocationID()
+	}
+	e.post = p
+	err := e.apply(answered)
+	e.post = nil
+	if err != nil {
+		return invalidTransition(e.state, p.target)
+	}
+	return nil
+}
+
+// judgeInit decides on an init error.
+func (e *Environment) judgeInit(p *post) *rapi.Refusal {
+	before := e.fault
+	e.blame(p.fault)
+	if err := e.apply(initFailed); err != nil {
+		e.fault = before
+		return invalidTransition(e.state, p.target)
+	}
+	return nil
+}
+
+// hearOut begins the end of a process that exited: everything else in the box is
+// killed, and what it had still sent is heard, before the machine learns of it. An
+// answer that was given before the exit counts.
+func (e *Environment) hearOut() {
+	l := e.life
+	status := l.process.Status()
+	if status.OutOfTurn {
+		l.exit = goneFault()
+		e.blame(l.exit)
+		e.must(sandboxGone)
+		return
+	}
+	l.exit = exitFault(status)
+	e.wg.Add(1)
+	go func() {
+		defer e.wg.Done()
+		_ = e.sandbox.KillAll() // tried again, and judged, when the machine says kill
+		l.server.Settle(settleTime)
+		l.send(message{kind: heard, life: l})
+	}()
+}
+
+// blame keeps the first fault.
+func (e *Environment) blame(f *fault) {
+	if e.fault == nil {
+		e.fault = f
+	}
+}
+
+// blameTime is the fault of a limit that passed.
+func (e *Environment) blameTime() {
+	limit := e.timeout
+	if e.state == Initializing {
+		limit = e.initTimeout
+	}
+	e.blame(timedOut(limit))
+}
+
+// finish gives the caller its outcome, once.
+func (c *call) finish(o *kiln.Outcome, err error) {
+	c.outcome, c.err = o, err
+	close(c.done)
+}

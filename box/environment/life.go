@@ -1,0 +1,205 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"syscall"
+	"time"
+
+	"kiln/box/rapi"
+	"kiln/box/sandbox"
+)
+
+// settleTime bounds how long what a dead process had sent is waited for.
+const settleTime = 250 * time.Millisecond
+
+// life is one runtime process with the API that it speaks to, from its start to its
+// end. It is the Guest of that API: it turns what the process asks into messages
+// for the environment's goroutine. What comes from an ended life changes nothing.
+type life struct {
+	messages chan<- message
+	server   *rapi.Server
+	process  sandbox.Process
+	done     chan struct{} // closed when the life is over
+	exit     *fault        // how its process ended; the environment's goroutine alone uses this
+}
+
+// message is something that reaches the environment's goroutine.
+type message struct {
+	kind   kind
+	life   *life   // nil when it comes from the owner of the environment
+	call   *call   // bring
+	waiter *waiter // ask, leave
+	post   *post   // hand in, hand in an init error
+}
+
+type kind int
+
+const (
+	bring    kind = iota // the owner has an invocation
+	rest                 // the owner has nothing to do
+	ask                  // GET next
+	leave                // the connection of a GET next is gone
+	handIn               // POST response or error
+	initFail             // POST init/error
+	heard                // the process ended and all that it had sent was read
+)
+
+// waiter is one GET next. What it waits for is sent once.
+type waiter struct{ told chan told }
+
+type told struct {
+	event *rapi.Event
+	err   error
+}
+
+// post is one answer of the runtime. Whether it was accepted is sent once.
+type post struct {
+	requestID, invocationID string
+	target                  string // AWS's name of the state that it leads to
+	payload                 []byte
+	fault                   *fault // nil for a good answer
+	refused                 chan *rapi.Refusal
+}
+
+var (
+	waiters = sync.Pool{New: func() any { return &waiter{make(chan told, 1)} }}
+	posts   = sync.Pool{New: func() any { return &post{refused: make(chan *rapi.Refusal, 1)} }}
+)
+
+var _ rapi.Guest = (*life)(nil)
+
+// Next waits for an event.
+func (l *life) Next(ctx context.Context) (*rapi.Event, error) {
+	w := waiters.Get().(*waiter)
+	if !l.send(message{kind: ask, life: l, waiter: w}) {
+		return nil, errLifeOver
+	}
+	select {
+	case t := <-w.told:
+		waiters.Put(w)
+		return t.event, t.err
+	case <-ctx.Done():
+		// An event that was sent to w in this moment is given again to the next one
+		// who asks. w itself is not used again.
+		l.send(message{kind: leave, life: l, waiter: w})
+		return nil, ctx.Err()
+	case <-l.done:
+		return nil, errLifeOver
+	}
+}
+
+// Respond hands in a good answer.
+func (l *life) Respond(requestID, invocationID string, payload []byte) *rapi.Refusal {
+	return l.post(handIn, post{requestID: requestID, invocationID: invocationID, target: "InvocationResponse", payload: payload})
+}
+
+// Oversize hands in that the answer was too large.
+func (l *life) Oversize(requestID, invocationID string) *rapi.Refusal {
+	return l.post(handIn, post{requestID: requestID, invocationID: invocationID, target: "InvocationResponse", fault: oversized()})
+}
+
+// Fail hands in the error of an invocation.
+func (l *life) Fail(requestID, invocationID, errorType string, payload []byte) *rapi.Refusal {
+	return l.post(handIn, post{requestID: requestID, invocationID: invocationID, target: "InvocationErrorResponse", fault: handlerFault(errorType, payload)})
+}
+
+// FailInit hands in the error of the initialisation.
+func (l *life) FailInit(errorType string, payload []byte) *rapi.Refusal {
+	return l.post(initFail, post{target: "InitError", fault: handlerFault(errorType, payload)})
+}
+
+// post brings an answer to the environment's goroutine and waits for its verdict.
+func (l *life) post(k kind, p post) *rapi.Refusal {
+	pooled := posts.Get().(*post)
+	p.refused = pooled.refused
+	*pooled = p
+	if !l.send(message{kind: k, life: l, post: pooled}) {
+		return lifeOver()
+	}
+	select {
+	case refusal := <-pooled.refused:
+		*pooled = post{refused: pooled.refused}
+		posts.Put(pooled)
+		return refusal
+	case <-l.done:
+		return lifeOver()
+	}
+}
+
+// send gives a message to the environment's goroutine, unless the life is over.
+func (l *life) send(m message) bool {
+	select {
+	case l.messages <- m:
+		return true
+	case <-l.done:
+		return false
+	}
+}
+
+// exited gives a channel that is closed when the process ends; nil when that is
+// known or there is none.
+func (l *life) exited() <-chan struct{} {
+	if l == nil || l.process == nil || l.exit != nil {
+		return nil
+	}
+	return l.process.Exited()
+}
+
+// startLife opens the Runtime API and executes the runtime. On an error nothing is
+// left of it. A program that cannot be executed gives a fault and no error.
+func (e *Environment) startLife() (*life, *fault, error) {
+	l := &life{messages: e.messages, done: make(chan struct{})}
+	listener, err := e.sandbox.Listen(RuntimeAPI)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.server = rapi.Serve(listener, l, rapi.Options{})
+	process, fault, err := e.execute(listener.Addr().String())
+	if process == nil {
+		l.end()
+		return nil, fault, err
+	}
+	l.process = process
+	return l, nil, nil
+}
+
+// execute starts the runtime's program: for a custom runtime the first bootstrap
+// that there is.
+func (e *Environment) execute(api string) (sandbox.Process, *fault, error) {
+	wrapper, command := wrapped(e.version, e.runtime)
+	paths := []string{command[0]}
+	if e.runtime.Family == "provided" && command[0] == "/var/task/bootstrap" {
+		paths = append(paths, "/opt/bootstrap")
+	}
+	program := sandbox.Program{
+		Args:   command,
+		Env:    variables(e.version, e.runtime, e.initType, api, e.source.Stream, e.credentials),
+		Dir:    "/var/task",
+		Stdout: e.journal.write,
+		Stderr: e.journal.write,
+	}
+	for i, path := range paths {
+		program.Path = path
+		program.Args = append([]string{path}, command[1:]...)
+		process, err := e.sandbox.Start(e.ctx, program)
+		var cannot *sandbox.StartError
+		switch {
+		case err == nil:
+			return process, nil, nil
+		case !errors.As(err, &cannot):
+			return nil, nil, err
+		case errors.Is(err, syscall.ENOENT) && i < len(paths)-1:
+			continue
+		}
+		return nil, startFault(cannot, paths, wrapper != ""), nil
+	}
+	panic("environment: no path to execute")
+}
+
+// end closes the API, with every connection, and waits for its goroutines.
+func (l *life) end() {
+	close(l.done)
+	_ = l.server.Close() // its listener may have gone with the sandbox
+}
