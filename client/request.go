@@ -23,6 +23,7 @@ type request struct {
 	err        error
 }
 
+// newRequest returns a request without path, query and body.
 func newRequest(op, method string) *request {
 	return &request{op: op, method: method, query: url.Values{}, header: http.Header{}}
 }

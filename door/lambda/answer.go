@@ -49,6 +49,7 @@ type Stream struct {
 	started bool
 }
 
+// newStream returns a stream that has not begun.
 func newStream(w http.ResponseWriter) *Stream {
 	return &Stream{w: w, control: http.NewResponseController(w)}
 }

@@ -16,7 +16,10 @@ type elementRule[V any] interface {
 // anything is the rule of elements without constraints.
 type anything[V any] struct{}
 
-func (anything[V]) fits(V) bool     { return true }
+// fits is always true.
+func (anything[V]) fits(V) bool { return true }
+
+// texts is empty: there is no constraint to print.
 func (anything[V]) texts() []string { return nil }
 
 // listRule limits a list of plain values.

@@ -15,6 +15,7 @@ type file struct {
 	body    bytes.Buffer
 }
 
+// newFile returns an empty file of a package.
 func newFile(pkg string) *file { return &file{pkg: pkg, imports: map[string]bool{}} }
 
 // p adds one formatted line.

@@ -11,6 +11,7 @@ import (
 	"sort"
 )
 
+// main exits with 1 and one line when nothing could be generated.
 func main() {
 	modelDir := flag.String("model", "../../model", "folder with the API model")
 	serverDir := flag.String("server", ".", "folder of the generated server side")

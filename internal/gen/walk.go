@@ -55,7 +55,7 @@ func (m *api) reachable(roots ...string) []*shape {
 	return out
 }
 
-// inputs and outputs name the root structures of either direction.
+// inputs names the input of every operation.
 func (m *api) inputs() (names []string) {
 	for _, op := range m.operations() {
 		names = append(names, op.Input.Shape)
@@ -63,6 +63,7 @@ func (m *api) inputs() (names []string) {
 	return names
 }
 
+// outputs names the outputs of the operations that have one.
 func (m *api) outputs() (names []string) {
 	for _, op := range m.operations() {
 		if op.Output != nil {
