@@ -83,7 +83,7 @@ func (d *decoder) unescape(start, i int) []byte {
 	return nil
 }
 
-// unicode reads one \uXXXX, or two that are a pair, and returns how long they are; 0
+// unicode reads one \u escape of four digits, or two that are a pair, and returns how long they are; 0
 // when they are malformed.
 func (d *decoder) unicode(i int) (rune, int) {
 	r, ok := d.hex(i)
