@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"kiln"
 )
@@ -48,6 +49,8 @@ type Book struct {
 	// turns lets one caller at a time look for an identifier: a channel of one
 	// token each, so that waiting obeys a context.
 	turns map[string]chan struct{}
+	// adding is the same for fetching, of whatever runtime.
+	adding chan struct{}
 
 	mu     sync.Mutex
 	served map[string]*serving
@@ -77,6 +80,7 @@ func Open(o Options) (*Book, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("open the runtimes: %w", err)
 	}
+	sweep(dir)
 	b := &Book{
 		options:     o,
 		log:         o.Logger,
@@ -84,12 +88,29 @@ func Open(o Options) (*Book, error) {
 		descriptors: readDescriptors(),
 		records:     openRecords(filepath.Join(dir, "discovery.json")),
 		turns:       make(map[string]chan struct{}),
+		adding:      make(chan struct{}, 1),
 		served:      make(map[string]*serving),
 	}
 	for identifier := range b.descriptors {
 		b.turns[identifier] = make(chan struct{}, 1)
 	}
 	return b, nil
+}
+
+// sweep deletes what an earlier process began and did not finish. What is younger
+// than an hour may be the work of a process that lives.
+func sweep(dir string) {
+	for _, pattern := range []string{"served/.new-*", "fetched/*/.new-*", ".new-*"} {
+		matches, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			continue // the pattern holds the path of the data directory
+		}
+		for _, name := range matches {
+			if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > time.Hour {
+				os.RemoveAll(name)
+			}
+		}
+	}
 }
 
 // Runtime gives what an identifier's environments are made of on this machine, or
@@ -118,6 +139,16 @@ func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (ki
 		return kiln.Runtime{}, err
 	}
 	return found.runtime, nil
+}
+
+// Release gives the digest of what serves an identifier, as the last part of its
+// release's ARN; "" when nothing does.
+func (b *Book) Release(ctx context.Context, identifier, architecture string) string {
+	rt, err := b.Runtime(ctx, identifier, architecture)
+	if err != nil {
+		return ""
+	}
+	return rt.ReleaseARN[strings.LastIndexByte(rt.ReleaseARN, ':')+1:]
 }
 
 // compiled gives the runtime of a family that needs no interpreter: the package
@@ -236,7 +267,7 @@ func (b *Book) try(ctx context.Context, d *descriptor, c candidate) (*serving, e
 	}
 	source := i.Program
 	if strings.HasPrefix(i.Program, b.dir+"/") {
-		source = "fetched: " + i.Program
+		source = i.Program + " (fetched)"
 	}
 	return &serving{runtime: rt, program: i.Program, stamp: s, source: source}, nil
 }
@@ -251,7 +282,7 @@ func (b *Book) identify(ctx context.Context, family string, c candidate) (*inter
 	if !c.script {
 		if known := b.records.get(c.path, s); known != nil {
 			if known.Interpreter == nil {
-				return nil, errors.New(known.Problem)
+				return nil, refusal(known.Problem)
 			}
 			// The candidate may be a link; the program that it named must still be.
 			if _, err := os.Stat(known.Interpreter.Program); err == nil {
@@ -264,15 +295,23 @@ func (b *Book) identify(ctx context.Context, family string, c candidate) (*inter
 		return nil, context.Cause(ctx)
 	}
 	known := &record{Stamp: s, Interpreter: i}
-	if err != nil {
-		known.Problem = err.Error()
+	var final refusal
+	if err != nil && !errors.As(err, &final) {
+		return nil, err
 	}
+	known.Problem = string(final)
 	if !c.script {
-		if err := b.records.put(c.path, known); err != nil {
-			b.log.Warn("the answers of interpreters cannot be kept", "error", err)
-		}
+		b.keep(c.path, known)
 	}
 	return i, err
+}
+
+// keep remembers a candidate beyond the life of this process. Not being able to
+// costs time at the next start and nothing else.
+func (b *Book) keep(path string, known *record) {
+	if err := b.records.put(path, known); err != nil {
+		b.log.Warn("what interpreters answered cannot be kept", "error", err)
+	}
 }
 
 // nothing says that no interpreter serves the runtime, which ones were turned down,
@@ -284,10 +323,18 @@ func (b *Book) nothing(d *descriptor, refused []string) error {
 		slices.Sort(refused)
 		fmt.Fprintf(&text, "; not usable: %s", strings.Join(refused, "; "))
 	}
-	if d.Family == "nodejs" {
-		fmt.Fprintf(&text, "; run `kiln runtime add %s`, or install it so that it is on the PATH or below nvm, fnm, volta, asdf, mise, n, /opt or /usr/local", d.Identifier)
+	if b.canFetch(d) {
+		fmt.Fprintf(&text, "; run `kiln runtime add %s`, or %s", d.Identifier, d.install())
 	} else {
-		fmt.Fprintf(&text, "; install it so that python%s is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local", d.Version)
+		fmt.Fprintf(&text, "; %s", d.install())
 	}
 	return kiln.Errorf(kiln.BadRuntime, "%s", text.String())
+}
+
+// install says how the interpreter can be put where it is found.
+func (d *descriptor) install() string {
+	if d.Family == "nodejs" {
+		return "install it so that node is on the PATH or below nvm, fnm, volta, asdf, mise, n, /opt or /usr/local"
+	}
+	return "install it so that python" + d.Version + " is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local"
 }

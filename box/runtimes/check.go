@@ -2,7 +2,6 @@ package runtimes
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,7 +29,7 @@ func Probe(rt kiln.Runtime) []string {
 }
 
 // check proves an interpreter before its first use: in a box when there is one,
-// else on the host as a user without rights. Its result is kept as long as the
+// else on the host as a user without rights. That it passed is kept as long as the
 // program and the bootstrap stay the same.
 func (b *Book) check(ctx context.Context, d *descriptor, rt kiln.Runtime, i *interpreter, s stamp) error {
 	key := "host " + rt.ReleaseARN
@@ -38,15 +37,11 @@ func (b *Book) check(ctx context.Context, d *descriptor, rt kiln.Runtime, i *int
 		key = "box " + rt.ReleaseARN
 	}
 	known := b.records.get(i.Program, s)
-	if known != nil {
-		if problem, done := known.checked(key); done {
-			if problem != "" {
-				return errors.New(problem)
-			}
-			return nil
-		}
-	} else {
+	if known == nil {
 		known = &record{Stamp: s, Interpreter: i}
+	}
+	if known.passed(key) {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -57,18 +52,12 @@ func (b *Book) check(ctx context.Context, d *descriptor, rt kiln.Runtime, i *int
 		err = checkOnHost(ctx, i)
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("check %s: %w", i.Program, context.Cause(ctx))
+		return fmt.Errorf("check it: %w", context.Cause(ctx))
 	}
-	problem := ""
 	if err != nil {
-		problem = fmt.Sprintf("it does not work in an environment: %v", err)
+		return fmt.Errorf("it does not work in an environment: %w", err)
 	}
-	if err := b.records.put(i.Program, known.withCheck(key, problem)); err != nil {
-		b.log.Warn("the check of an interpreter cannot be kept", "error", err)
-	}
-	if problem != "" {
-		return errors.New(problem)
-	}
+	b.keep(i.Program, known.withPass(key))
 	return nil
 }
 

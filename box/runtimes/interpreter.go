@@ -49,6 +49,12 @@ func stampOf(file string) (stamp, error) {
 // askTimeout bounds one question to a candidate: shims start slowly.
 const askTimeout = 15 * time.Second
 
+// refusal is a reason that lasts as long as the file does: asking again would give
+// the same. Other errors may pass.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
 // answer is what the questions of both languages print.
 type answer struct {
 	Implementation string   `json:"implementation"`
@@ -63,7 +69,7 @@ type answer struct {
 }
 
 // ask runs a candidate and gives what it says it is. The candidate may be a shim,
-// a link or a script; the answer never is.
+// a link or a script; the answer never is. A refusal is final.
 func ask(ctx context.Context, family, candidate string) (*interpreter, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -77,16 +83,16 @@ func ask(ctx context.Context, family, candidate string) (*interpreter, error) {
 	}
 	var said answer
 	if err := json.Unmarshal(out, &said); err != nil {
-		return nil, fmt.Errorf("it did not answer as an interpreter does")
+		return nil, refusal("it did not answer as an interpreter does")
 	}
 	wanted := map[string]string{"python": "cpython", "nodejs": "node"}[family]
 	switch {
 	case said.Implementation != wanted:
-		return nil, fmt.Errorf("it is %s, not %s", said.Implementation, wanted)
+		return nil, refusal("it is " + said.Implementation + ", not " + wanted)
 	case said.Flavour != "":
-		return nil, fmt.Errorf("it is a %s build", said.Flavour)
+		return nil, refusal("it is a " + said.Flavour + " build")
 	case said.Machine != hostArchitecture():
-		return nil, fmt.Errorf("it is built for %s", said.Machine)
+		return nil, refusal("it is built for " + said.Machine)
 	}
 	found := &interpreter{
 		Family:    family,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
@@ -13,9 +14,9 @@ type record struct {
 	// Interpreter is nil when the candidate is none; Problem says why.
 	Interpreter *interpreter
 	Problem     string
-	// Checks hold the result of the check, by the directory that was checked: ""
-	// is a pass. A check in a box and one without are told apart.
-	Checks map[string]string
+	// Passed names the checks that the interpreter has passed. A failure is not
+	// remembered: its cause may have been elsewhere.
+	Passed []string
 }
 
 // records is the memory of discovery, on disk, so that a start need not ask again.
@@ -76,21 +77,13 @@ func (r *records) put(path string, known *record) error {
 	return replaceFile(r.file, text)
 }
 
-// checked gives the result of a check; known is false when there was none.
-func (k *record) checked(key string) (problem string, known bool) {
-	problem, known = k.Checks[key]
-	return problem, known
-}
+// passed reports whether the interpreter has passed a check.
+func (k *record) passed(check string) bool { return slices.Contains(k.Passed, check) }
 
-// withCheck gives a copy of the record with one more result.
-func (k *record) withCheck(key, problem string) *record {
+// withPass gives a copy of the record with one more check that was passed.
+func (k *record) withPass(check string) *record {
 	more := *k
-	more.Checks = map[string]string{key: problem}
-	for other, result := range k.Checks {
-		if other != key {
-			more.Checks[other] = result
-		}
-	}
+	more.Passed = append(slices.Clone(k.Passed), check)
 	return &more
 }
 
