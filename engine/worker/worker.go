@@ -25,7 +25,8 @@ type Environment interface {
 	// is over.
 	Idle() <-chan struct{}
 	// Invoke runs one invocation; it may be called once for each token. An
-	// Unavailable error means that the function never saw the event.
+	// Unavailable error means that the function never saw the event and that the
+	// environment is of no more use.
 	Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.Outcome, error)
 	// Rest stops the environment until the next Invoke; it returns at once.
 	Rest()
@@ -177,7 +178,7 @@ func (w *Worker) Run(ctx context.Context, inv *kiln.Invocation) (*kiln.Outcome, 
 			return nil, err
 		}
 		queued += waited
-		out, err := s.env.Invoke(ctx, inv)
+		out, err := s.env.Invoke(w.ctx, inv) // the caller's context counts in the queue only
 		unseen := err != nil && kiln.CodeOf(err) == kiln.Unavailable
 		s.pool.answered(s, use, unseen)
 		if unseen && !retry {

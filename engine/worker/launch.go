@@ -1,0 +1,151 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"kiln"
+	"kiln/box/environment"
+	"kiln/box/sandbox"
+	"kiln/telemetry"
+)
+
+// Limits of every box that no configuration changes. They are AWS's.
+const (
+	boxPIDs      = 1024
+	boxOpenFiles = 1024
+	boxHostname  = "localhost" // a name that every resolver inside knows
+)
+
+// Rootfs puts the read-only files of a version in place, once for all its
+// environments.
+type Rootfs interface {
+	Prepare(ctx context.Context, v *kiln.Version, rt kiln.Runtime) (kiln.Rootfs, error)
+}
+
+// Runtimes finds what serves a runtime identifier on this machine.
+type Runtimes interface {
+	Runtime(ctx context.Context, identifier, arch string) (kiln.Runtime, error)
+}
+
+// CPU is how the processor is divided while a function runs. In both modes a
+// function weighs as much as it has memory, and its init may use all there is.
+type CPU string
+
+// The CPU modes.
+const (
+	// Burst lets a function use what others leave over.
+	Burst CPU = "burst"
+	// Strict gives a function the share that its memory stands for and no more, as
+	// AWS does: one processor at 1,769 MB.
+	Strict CPU = "strict"
+)
+
+// BuilderOptions is what a Builder is made of.
+type BuilderOptions struct {
+	Runtimes Runtimes
+	Rootfs   Rootfs
+	Driver   sandbox.Driver
+	Sink     telemetry.Sink
+	CPU      CPU // "" is Burst
+	// InitTimeout is the limit of a first init; 0 is AWS's.
+	InitTimeout time.Duration
+	Logger      *slog.Logger
+}
+
+// Builder launches environments in sandboxes of one driver.
+type Builder struct{ o BuilderOptions }
+
+var _ Launcher = (*Builder)(nil)
+
+// NewBuilder makes a builder. An unknown CPU mode is an error.
+func NewBuilder(o BuilderOptions) (*Builder, error) {
+	switch o.CPU {
+	case "":
+		o.CPU = Burst
+	case Burst, Strict:
+	default:
+		return nil, fmt.Errorf("cpu mode %q is neither %q nor %q", o.CPU, Burst, Strict)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Builder{o}, nil
+}
+
+// Launch makes a box for the target's version and starts its runtime in it. It
+// returns when the init has begun. Nothing is left of a launch that failed.
+func (b *Builder) Launch(ctx context.Context, key kiln.EnvironmentKey, target kiln.Target) (Environment, error) {
+	v := target.Version
+	rt, err := b.o.Runtimes.Runtime(ctx, v.Config.Runtime, v.Config.Architecture)
+	if err != nil {
+		return nil, fmt.Errorf("finding the runtime: %w", err)
+	}
+	files, err := b.o.Rootfs.Prepare(ctx, v, rt)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the files: %w", err)
+	}
+	id := strings.ReplaceAll(kiln.NewID(), "-", "")
+	began := time.Now()
+	box, err := b.o.Driver.Create(ctx, specOf(id, v, files))
+	if err != nil {
+		return nil, fmt.Errorf("making a box: %w", err)
+	}
+	return launched{environment.New(environment.Options{
+		ID: id, Sandbox: box, Version: v, Runtime: rt, InitType: key.InitType,
+		Sink: b.o.Sink, InitTimeout: b.o.InitTimeout, MilliCPU: b.quota(v.Config.MemoryMB),
+		SandboxTime: time.Since(began), Logger: b.o.Logger,
+	})}, nil
+}
+
+// quota gives the processor time that a function may use during invocations, in
+// thousandths of a processor; 0 is as much as there is.
+func (b *Builder) quota(memoryMB int) int64 {
+	if b.o.CPU == Burst {
+		return 0
+	}
+	return milliCPU(memoryMB)
+}
+
+// milliCPU is the share of a memory size, in thousandths of a processor.
+func milliCPU(memoryMB int) int64 {
+	return max(1, (int64(memoryMB)*1000+kiln.MemoryMBPerCPU/2)/kiln.MemoryMBPerCPU)
+}
+
+// weight is the share of a memory size against other boxes, as cgroups count it:
+// 100 is what a process outside of all boxes has, and a box with one processor.
+func weight(memoryMB int) int64 {
+	return min(max(1, milliCPU(memoryMB)/10), 10000)
+}
+
+// specOf describes the box of a version. Its processor time is not limited yet:
+// that begins when init is over.
+func specOf(id string, v *kiln.Version, files kiln.Rootfs) sandbox.Spec {
+	spec := sandbox.Spec{
+		ID:           id,
+		MemoryBytes:  int64(v.Config.MemoryMB) << 20,
+		CPUWeight:    weight(v.Config.MemoryMB),
+		PIDs:         boxPIDs,
+		OpenFiles:    boxOpenFiles,
+		ScratchBytes: int64(v.Config.StorageMB) << 20,
+		Hostname:     boxHostname,
+	}
+	for _, m := range files.Mounts {
+		spec.Mounts = append(spec.Mounts, sandbox.Mount(m))
+	}
+	for _, f := range files.Files {
+		spec.Files = append(spec.Files, sandbox.File{Path: f.Path, Contents: f.Contents, Mode: 0o644})
+	}
+	return spec
+}
+
+// launched is an environment with the name by which an operator finds it.
+type launched struct{ *environment.Environment }
+
+var _ Environment = launched{}
+
+// ID is the name of the environment and of its box.
+func (l launched) ID() string { return l.Stamp().ID }
