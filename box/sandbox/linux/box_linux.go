@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +27,8 @@ type box struct {
 	// turn is held by whoever changes the box's processes: Start, Freeze, Thaw,
 	// KillAll. A program must not be born into a group that is being killed.
 	turn   chan struct{}
-	frozen bool // under turn
+	frozen bool         // under turn
+	starts atomic.Int64 // programs started so far
 
 	gone chan struct{} // closed when the box ended
 
@@ -95,16 +98,20 @@ func (x *box) attend() {
 }
 
 // killAtOOM ends all processes of the box when its memory runs out: what is left
-// after the kernel has shot one of them is of no use. It ends with the group.
+// after the kernel has shot one of them is of no use. What is started afterwards
+// is spared. It ends with the group.
 func (x *box) killAtOOM(watch *oomWatch) {
 	for watch.wait() {
-		select {
-		case <-x.gone:
-			return
-		default:
-		}
-		if err := x.blank.group.killOnce(); err != nil {
-			x.driver.log.Warn("end a box that is out of memory", "box", x.id, "error", err)
+		before := x.starts.Load()
+		for wait := 50 * time.Microsecond; x.starts.Load() == before && !x.over(); wait = min(2*wait, 5*time.Millisecond) {
+			if empty, err := x.blank.group.empty(); empty || err != nil {
+				break // an error means that the group is being removed
+			}
+			if err := x.blank.group.killOnce(); err != nil {
+				x.driver.log.Warn("end a box that is out of memory", "box", x.id, "error", err)
+				break
+			}
+			time.Sleep(wait)
 		}
 	}
 }
@@ -274,7 +281,8 @@ func (x *box) KillAll() error {
 	for _, p := range x.living() {
 		<-p.exited
 	}
-	return x.thaw()
+	x.frozen = false
+	return nil
 }
 
 // living lists the programs that have not ended.
@@ -348,6 +356,7 @@ func (x *box) Start(ctx context.Context, p sandbox.Program) (sandbox.Process, er
 		return nil, fmt.Errorf("start %s in sandbox %s: %w", p.Path, x.id, err)
 	}
 	defer s.close()
+	x.starts.Add(1)
 	var c child
 	err = apart(func() error {
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {

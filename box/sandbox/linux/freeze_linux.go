@@ -12,16 +12,21 @@ import (
 
 // freeze stops every thread of the group and returns when none runs.
 func (g *group) freeze() error {
-	if g.core != "" {
-		if err := write(g.core, "cgroup.freeze", "1"); err != nil {
-			return err
-		}
-		return g.until(filepath.Join(g.core, "cgroup.events"), "frozen 1")
-	}
-	if err := write(g.freezer, "freezer.state", "FROZEN"); err != nil {
+	if err := g.stop(); err != nil {
 		return err
 	}
+	if g.core != "" {
+		return g.until(filepath.Join(g.core, "cgroup.events"), "frozen 1")
+	}
 	return g.until(filepath.Join(g.freezer, "freezer.state"), "FROZEN")
+}
+
+// stop begins to freeze and does not wait.
+func (g *group) stop() error {
+	if g.core != "" {
+		return write(g.core, "cgroup.freeze", "1")
+	}
+	return write(g.freezer, "freezer.state", "FROZEN")
 }
 
 // thaw lets every thread go on.

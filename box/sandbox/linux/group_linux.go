@@ -167,19 +167,33 @@ func (g *group) quota(milliCPU int64) error {
 		write(g.cpu.dir, "cpu.cfs_quota_us", strconv.FormatInt(quota, 10)))
 }
 
-// kill ends every process of the group and returns when none is left.
+// kill ends every process of the group and returns when none is left; the group is
+// thawed then. It freezes first, so that nobody forks away from the kill. It does
+// not use cgroup.kill: some kernels (6.18 is one) then kill every process that is
+// later cloned into the group.
 func (g *group) kill() error {
 	deadline := time.Now().Add(10 * time.Second)
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
+		empty, err := g.empty()
+		if err != nil {
+			return err
+		}
+		if empty {
+			return g.thaw()
+		}
+		if time.Now().After(deadline) {
+			return errors.Join(fmt.Errorf("processes of %s do not die", g.anchor()), g.thaw())
+		}
+		if err := g.stop(); err != nil {
+			return err
+		}
 		if err := g.killOnce(); err != nil {
 			return err
 		}
-		empty, err := g.empty()
-		if err != nil || empty {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("processes of %s do not die", g.dirs[0])
+		if g.freezer != "" { // a process in a v1 freezer dies when it is thawed
+			if err := g.thaw(); err != nil {
+				return err
+			}
 		}
 		time.Sleep(wait)
 	}
@@ -187,26 +201,13 @@ func (g *group) kill() error {
 
 // killOnce sends SIGKILL to every process that is in the group now.
 func (g *group) killOnce() error {
-	if g.core != "" {
-		err := write(g.core, "cgroup.kill", "1")
-		if !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	// Older than Linux 5.14, or v1. A frozen v1 process dies when it is thawed.
 	pids, err := readPIDs(g.anchor())
-	if err != nil {
-		return err
-	}
 	for _, pid := range pids {
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 			return fmt.Errorf("kill %d: %w", pid, err)
 		}
 	}
-	if g.freezer != "" {
-		return write(g.freezer, "freezer.state", "THAWED")
-	}
-	return nil
+	return err
 }
 
 // anchor is the directory whose process list is that of the box.

@@ -1,0 +1,152 @@
+package sandboxtest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"kiln/box/sandbox"
+)
+
+func freezeAndThaw(t *testing.T, r *rig) {
+	b := r.create(t)
+	l, err := b.Listen("127.0.0.1:9001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := start(t, b, "echo", l.Addr().String())
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	in := bufio.NewReader(c)
+	ask := func(word string) {
+		t.Helper()
+		if _, err := fmt.Fprintln(c, word); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hear := func(want string) {
+		t.Helper()
+		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := in.ReadString('\n'); err != nil || got != want+"\n" {
+			t.Fatalf("got %q, %v, want %q", got, err, want)
+		}
+	}
+	ask("one")
+	hear("echo one")
+	for range 3 {
+		if err := b.Freeze(); err != nil {
+			t.Fatal(err)
+		}
+		ask("two")
+		// Silence cannot be waited for: a program that ran would answer within
+		// microseconds, so that this fails in most rounds if it does.
+		if err := c.SetReadDeadline(time.Now().Add(30 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := in.ReadString('\n'); err == nil {
+			t.Fatalf("a frozen program said %q", got)
+		}
+		if err := b.Thaw(); err != nil {
+			t.Fatal(err)
+		}
+		hear("echo two")
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t)
+}
+
+func freezeTwice(t *testing.T, r *rig) {
+	b := r.create(t)
+	p := start(t, b, "busy", "1")
+	p.want(t, "ready")
+	for range 2 {
+		if err := b.Freeze(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tryStart(t, b, sandbox.Program{Path: "/probe/probe", Args: []string{"probe", "exit", "0"}}); !errors.Is(err, sandbox.ErrFrozen) {
+		t.Errorf("start in a frozen box: got %v, want %v", err, sandbox.ErrFrozen)
+	}
+	if _, err := b.Usage(); err != nil {
+		t.Errorf("usage of a frozen box: %v", err)
+	}
+	if err := b.Limit(500); err != nil {
+		t.Errorf("limit of a frozen box: %v", err)
+	}
+	for range 2 {
+		if err := b.Thaw(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, b, "exit", "0")
+}
+
+func killFrozen(t *testing.T, r *rig) {
+	b := r.create(t)
+	p := start(t, b, "deaf")
+	p.want(t, "ready")
+	if err := b.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.KillAll(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t)
+	run(t, b, "exit", "0") // and it is not frozen any more
+}
+
+func destroyFrozen(t *testing.T, r *rig) {
+	b := r.create(t)
+	p := start(t, b, "busy", "2")
+	p.want(t, "ready")
+	if err := b.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Destroy(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t)
+	p.rest(t)
+}
+
+func connectToListener(t *testing.T, r *rig) {
+	b := r.create(t)
+	l, err := b.Listen("127.0.0.1:9001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := start(t, b, "echo", l.Addr().String())
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(c, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := bufio.NewReader(c).ReadString('\n'); got != "echo hello\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t)
+	if r.can.PrivateNetwork {
+		if got, want := l.Addr().String(), "127.0.0.1:9001"; got != want {
+			t.Errorf("got address %s, want %s", got, want)
+		}
+		if _, err := b.Listen("127.0.0.1:9001"); err == nil {
+			t.Error("got a second listener on one port, want an error")
+		}
+	}
+}

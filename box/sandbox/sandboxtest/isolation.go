@@ -1,0 +1,4 @@
+package sandboxtest
+
+// isolation is what a driver keeps if it claims it.
+var isolation = []claim{}
