@@ -12,10 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
+
+const sigusr1 = syscall.SIGUSR1
 
 // testTimeout bounds every wait for a bootstrap; it is never reached unless one
 // hangs.
@@ -50,7 +53,11 @@ type fakeAPI struct {
 	status   string // of the answer to an outcome
 	done     chan struct{}
 	stdout   *watched
+	conn     atomic.Pointer[net.TCPConn]
 }
+
+// hangUp closes the connection.
+func (a *fakeAPI) hangUp() { a.conn.Load().Close() }
 
 func newFakeAPI(t testing.TB, stdout *watched) *fakeAPI {
 	t.Helper()
@@ -83,6 +90,7 @@ func (a *fakeAPI) serve() {
 		return
 	}
 	defer conn.Close()
+	a.conn.Store(conn.(*net.TCPConn))
 	in := bufio.NewReaderSize(conn, 1<<16)
 	for {
 		request, err := http.ReadRequest(in)
@@ -104,7 +112,7 @@ func (a *fakeAPI) serve() {
 			continue
 		}
 		o := outcome{path: request.URL.Path, headers: request.Header, body: string(body), logged: a.stdout.String()}
-		if strings.Contains(o.path, "/invocation/") {
+		if strings.HasSuffix(o.path, "/response") { // an error may be the last word
 			conn.SetReadDeadline(time.Now().Add(testTimeout))
 			_, err := in.Peek(3)
 			conn.SetReadDeadline(time.Time{})
@@ -188,6 +196,14 @@ func (w *watched) String() string {
 	return w.text.String()
 }
 
+// reset forgets what was written up to now.
+func (w *watched) reset() {
+	_ = w.String()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.Reset()
+}
+
 // guest is one running bootstrap.
 type guest struct {
 	t       testing.TB
@@ -202,6 +218,12 @@ type guest struct {
 // start runs a bootstrap in a directory with a handler's name.
 func start(t testing.TB, lang *language, dir, handler string, env ...string) *guest {
 	t.Helper()
+	return startWith(t, lang, dir, handler, nil, env...)
+}
+
+// startWith is start with further open files, from descriptor 3 on.
+func startWith(t testing.TB, lang *language, dir, handler string, files []*os.File, env ...string) *guest {
+	t.Helper()
 	g := &guest{t: t, ended: make(chan struct{})}
 	var stdout, stderr *os.File
 	g.stdout, stdout = newWatched(t)
@@ -209,6 +231,7 @@ func start(t testing.TB, lang *language, dir, handler string, env ...string) *gu
 	g.api = newFakeAPI(t, g.stdout)
 	g.command = exec.Command(lang.command[0], lang.command[1:]...)
 	g.command.Dir = dir
+	g.command.ExtraFiles = files
 	g.command.Env = append([]string{
 		"AWS_LAMBDA_RUNTIME_API=" + g.api.listener.Addr().String(),
 		"_HANDLER=" + handler,
@@ -277,6 +300,16 @@ func (g *guest) outcome() outcome {
 		g.t.Fatalf("posted nothing\nstdout: %s\nstderr: %s", g.stdout, g.stderr)
 	}
 	return outcome{}
+}
+
+// until waits for a condition.
+func (g *guest) until(met func() bool) {
+	g.t.Helper()
+	for deadline := time.Now().Add(testTimeout); !met(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			g.t.Fatalf("waited in vain\nstdout: %s\nstderr: %s", g.stdout, g.stderr)
+		}
+	}
 }
 
 // wait gives the exit code.

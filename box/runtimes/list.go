@@ -43,6 +43,23 @@ func (b *Book) List(ctx context.Context) []Entry {
 	return entries
 }
 
+// Identifiers gives the identifiers of a family, the newest version first. It asks
+// no interpreter.
+func (b *Book) Identifiers(family string) []string {
+	var all []*descriptor
+	for _, d := range b.descriptors {
+		if d.Family == family {
+			all = append(all, d)
+		}
+	}
+	slices.SortFunc(all, func(x, y *descriptor) int { return compareIdentifiers(y, x) })
+	names := make([]string, 0, len(all))
+	for _, d := range all {
+		names = append(names, d.Identifier)
+	}
+	return names
+}
+
 func (b *Book) entry(ctx context.Context, d *descriptor) Entry {
 	e := Entry{Identifier: d.Identifier, State: Ready, Deprecated: d.Deprecated}
 	switch {

@@ -132,8 +132,11 @@ def _encoder(ascii_only):
             return "".join(make(value, 0))
 
     def dump(value):
-        if MODERN and _has_records(value):
-            value = _records_as_objects(value)
+        try:
+            if MODERN and _has_records(value):
+                value = _records_as_objects(value)
+        except RuntimeError:
+            pass  # too deep, or a circle: the encoder says which
         text = encode(value)
         if _RAW in text:
             pieces = text.split('"' + _RAW)

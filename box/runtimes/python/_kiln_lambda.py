@@ -16,6 +16,8 @@ from _kiln_log import current, flush, install_hook, log_error, open_streams
 from _kiln_wire import Gone, RuntimeAPI, header_safe
 
 PY2 = sys.version_info[0] == 2
+# Since 3.9 an error names the request that it ended.
+NAMES_REQUEST = sys.version_info >= (3, 9)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -85,12 +87,7 @@ def describe(request_id):
     runtime posts: without this file's own frames at its head."""
     kind, error, trace = sys.exc_info()
     if isinstance(error, Fault):
-        return {
-            "errorMessage": error.message,
-            "errorType": error.kind,
-            "requestId": request_id,
-            "stackTrace": error.trace,
-        }
+        return _error(error.message, error.kind, error.trace, request_id)
     import traceback
 
     frames = traceback.extract_tb(trace)
@@ -100,12 +97,15 @@ def describe(request_id):
     frames = [tuple(frame)[:4] for frame in frames[first:]]
     if frames and os.path.dirname(frames[0][0]) == HERE:
         frames = []
-    return {
-        "errorMessage": _message(error),
-        "errorType": kind.__name__,
-        "requestId": request_id,
-        "stackTrace": traceback.format_list(frames),
-    }
+    return _error(_message(error), kind.__name__, traceback.format_list(frames), request_id)
+
+
+def _error(message, kind, trace, request_id):
+    error = {"errorMessage": message, "errorType": kind}
+    if NAMES_REQUEST:
+        error["requestId"] = request_id
+    error["stackTrace"] = trace
+    return error
 
 
 def _event(body):

@@ -30,7 +30,7 @@ class OutputSink(object):
         sys.stdout.write(message)
 
     def log_error(self, lines):
-        sys.stdout.write(u"\r".join(lines) + u"\n")
+        sys.stdout.write(u"\r".join(lines).replace(u"\n", u"\r") + u"\n")
 
 
 class FrameSink(object):
