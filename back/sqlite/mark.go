@@ -15,14 +15,14 @@ import (
 type mark struct {
 	id       string
 	revision uint64
-	damaged  bool // there is one, and it cannot be read
 }
 
 const markSize = 128
 
 func markPath(path string) string { return path + ".mark" }
 
-// readMark gives the mark, or nil when there is none.
+// readMark gives the mark, or nil when there is none. One that cannot be read is an
+// error: it lies in one sector, so no crash can have left half of it.
 func readMark(path string) (*mark, error) {
 	text, err := os.ReadFile(markPath(path))
 	if errors.Is(err, os.ErrNotExist) {
@@ -33,7 +33,7 @@ func readMark(path string) (*mark, error) {
 	}
 	m := &mark{}
 	if n, err := fmt.Sscanf(string(text), "kiln mark %s %d ", &m.id, &m.revision); err != nil || n != 2 || !bytes.Equal(text, m.bytes()) {
-		return &mark{damaged: true}, nil
+		return nil, fmt.Errorf("%w: %s, which guards it, is not readable; if you trust the catalog, remove that file", ErrDamaged, markPath(path))
 	}
 	return m, nil
 }
@@ -42,7 +42,7 @@ func readMark(path string) (*mark, error) {
 // says nothing; it is written anew.
 func (m *mark) agrees(s state) error {
 	switch {
-	case m == nil || m.damaged:
+	case m == nil:
 		return nil
 	case m.id != s.id:
 		return fmt.Errorf("%w: it is not the one that %s belongs to; restore the right one, or remove the mark to accept this one", ErrDamaged, filepath.Base(markPath("catalog.db")))

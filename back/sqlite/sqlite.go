@@ -43,14 +43,21 @@ type Store struct {
 // are ErrMissing, ErrDamaged or ErrNewer where one of them is the cause; nothing is
 // changed then.
 func Open(ctx context.Context, path string) (*Store, error) {
-	s, err := open(ctx, path, "")
+	s, err := open(ctx, path, settings{synchronous: "FULL", checkpointAt: checkpointAt})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path, vfs string) (*Store, error) {
+// settings are what tests change: how the disk is reached and when it is synced.
+type settings struct {
+	vfs          string // SQLite's name for a way to the disk; "" is its own
+	synchronous  string
+	checkpointAt int64 // size of the log at which it is brought into the main file
+}
+
+func open(ctx context.Context, path string, with settings) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -63,16 +70,16 @@ func open(ctx context.Context, path, vfs string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{path: path, queue: make(chan *request, maxQueued)}
-	w, err := sql.Open("sqlite", dataSource(path, vfs, "rwc"))
+	w, err := sql.Open("sqlite", dataSource(path, "rwc", with))
 	if err != nil {
 		return nil, err
 	}
 	w.SetMaxOpenConns(1)
-	s.write, err = openWriter(ctx, w, path, mark)
+	s.write, err = openWriter(ctx, w, path, mark, with.checkpointAt)
 	if err != nil {
 		return nil, errors.Join(named(err), w.Close())
 	}
-	if s.read, err = sql.Open("sqlite", dataSource(path, vfs, "ro")); err != nil {
+	if s.read, err = sql.Open("sqlite", dataSource(path, "ro", with)); err != nil {
 		return nil, errors.Join(err, s.write.close())
 	}
 	s.read.SetMaxOpenConns(4)
@@ -100,15 +107,15 @@ func (s *Store) Close() error {
 func (s *Store) Err() error { return s.write.failure() }
 
 // dataSource is the address of the file with the settings of every connection.
-func dataSource(path, vfs, mode string) string {
+func dataSource(path, mode string, with settings) string {
 	q := url.Values{}
 	q.Set("mode", mode)
-	if vfs != "" {
-		q.Set("vfs", vfs)
+	if with.vfs != "" {
+		q.Set("vfs", with.vfs)
 	}
 	for _, p := range []string{
 		"busy_timeout(0)",
-		"synchronous(FULL)",
+		"synchronous(" + with.synchronous + ")",
 		"wal_autocheckpoint(0)", // the writer does it and looks at the result
 		"cell_size_check(1)",
 		"trusted_schema(0)",

@@ -16,7 +16,7 @@ const (
 	maxQueued     = 1024    // commits that wait; more wait outside, with their context
 	maxBatch      = 512     // commits of one sync
 	maxBatchBytes = 4 << 20 // of their values
-	checkpointAt  = 4 << 20 // size of the log at which it is brought into the main file
+	checkpointAt  = 4 << 20 // size of the log, see settings
 )
 
 // request is one commit on its way through the writer.
@@ -81,7 +81,8 @@ type writer struct {
 	path  string
 	mark  *os.File
 	state state
-	next  int64 // size of the log at which to checkpoint
+	limit int64 // size of the log at which to checkpoint, as a rule
+	next  int64 // the same, now
 
 	current, put, del, setState *sql.Stmt
 
@@ -90,8 +91,8 @@ type writer struct {
 	batch  chan struct{} // closed and replaced whenever a batch was taken
 }
 
-func openWriter(ctx context.Context, db *sql.DB, path string, known *mark) (*writer, error) {
-	w := &writer{db: db, path: path, next: checkpointAt, batch: make(chan struct{})}
+func openWriter(ctx context.Context, db *sql.DB, path string, known *mark, limit int64) (*writer, error) {
+	w := &writer{db: db, path: path, limit: limit, next: limit, batch: make(chan struct{})}
 	var err error
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
@@ -123,6 +124,9 @@ func (w *writer) close() error {
 	var err error
 	if w.failure() == nil {
 		err = w.checkpoint()
+	}
+	for _, s := range []*sql.Stmt{w.current, w.put, w.del, w.setState} {
+		err = errors.Join(err, s.Close())
 	}
 	return errors.Join(err, w.conn.Close(), w.db.Close(), w.mark.Close())
 }
@@ -314,7 +318,7 @@ func (w *writer) checkpointWhenDue() {
 		_ = w.judge(err) // kept in failed
 	}
 	if info, err = os.Stat(w.path + "-wal"); err == nil {
-		w.next = max(checkpointAt, 2*info.Size()) // a reader may hold it up
+		w.next = max(w.limit, 2*info.Size()) // a reader may hold it up
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"kiln"
 )
@@ -200,14 +199,14 @@ func badPackage(err error) error {
 
 // diskError says to the user what a full or failing disk did.
 func diskError(err error) error {
-	var e *kiln.Error
-	switch {
-	case errors.As(err, &e), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	var known *kiln.Error
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &kiln.Error{Code: kiln.Unavailable, Message: "The function's package could not be unpacked: no space is left on the server's disk.", Err: err}
-	case errors.Is(err, fs.ErrExist):
-		return &kiln.Error{Code: kiln.BadPackage, Message: "The function's package has two entries with one name on this file system.", Err: err}
 	}
-	return &kiln.Error{Code: kiln.Unavailable, Message: "The function's package could not be unpacked.", Err: fmt.Errorf("unpack: %w", err)}
+	reason := "the server's disk failed"
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		reason = path.Err.Error() // "no space left on device"
+	}
+	return &kiln.Error{Code: kiln.Unavailable, Message: "The function's package could not be unpacked: " + reason + ".", Err: fmt.Errorf("unpack: %w", err)}
 }
