@@ -6,6 +6,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,7 +89,7 @@ func (f *furniture) assemble(sources []int) error {
 		}
 	}
 	for _, fd := range f.sealed {
-		if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: sealedMount}); err != nil {
+		if err := seal(fd); err != nil {
 			return fmt.Errorf("make read-only: %w", err)
 		}
 	}
@@ -96,6 +97,20 @@ func (f *furniture) assemble(sources []int) error {
 		return err
 	}
 	return enterRoot()
+}
+
+// seal makes a mount read-only. A child that another goroutine makes at this moment
+// has copies of all descriptors until it executes, also of files that were just
+// written; they keep the mount busy so long.
+func seal(fd int) error {
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: sealedMount})
+		if err != unix.EBUSY || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(50 * time.Microsecond)
+	}
 }
 
 // openFiles attaches the small file system for what is the box's own: private

@@ -74,8 +74,8 @@ func newProcess(c child, gone func() bool, ended func()) (*process, error) {
 			p.status = sandbox.ExitStatus{Code: w.ExitStatus()}
 		}
 		_ = p.pidfd.Close() // nothing was written
-		close(p.exited)
 		ended()
+		close(p.exited)
 	})
 	if err != nil {
 		_ = p.pidfd.Close() // nothing was written

@@ -88,6 +88,9 @@ func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
 		}
 	}
 	m.peak = max(m.peak, u.MemoryBytes+processes.returned)
+	if u.OOMKills > 0 {
+		m.peak = max(m.peak, limit) // that is how it came to the kill
+	}
 	u.PeakMemoryBytes = m.peak
 	if ceiling := m.ceiling(); ceiling > 0 {
 		u.PeakMemoryBytes = min(u.PeakMemoryBytes, ceiling)

@@ -111,7 +111,7 @@ func tree(args []string) {
 		if err != nil {
 			return nil // what cannot be read cannot be shown
 		}
-		if path == "/proc" || path == "/dev/fd" {
+		if path == "/proc" {
 			return fs.SkipDir
 		}
 		fmt.Println(path)
