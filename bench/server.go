@@ -47,14 +47,14 @@ func (s *suite) serve(ctx context.Context, name string, args ...string) (*server
 		default:
 		}
 		var info struct {
-			PID int
-			API string
+			PID      int
+			Endpoint string
 		}
-		text, err := os.ReadFile(filepath.Join(data, "server.json"))
+		text, err := os.ReadFile(filepath.Join(data, "kiln.lock"))
 		if err != nil || json.Unmarshal(text, &info) != nil || info.PID != cmd.Process.Pid {
 			continue
 		}
-		srv.host = strings.TrimPrefix(info.API, "http://")
+		srv.host = strings.TrimPrefix(info.Endpoint, "http://")
 		return srv, nil
 	}
 	srv.stop()

@@ -53,13 +53,12 @@ func run(m *testing.M) int {
 
 // server is one running `kiln serve`.
 type server struct {
-	URL     string
-	Console string
-	Data    string
-	cmd     *exec.Cmd
-	done    chan struct{}
-	mu      sync.Mutex
-	stderr  bytes.Buffer
+	URL    string
+	Data   string
+	cmd    *exec.Cmd
+	done   chan struct{}
+	mu     sync.Mutex
+	stderr bytes.Buffer
 }
 
 // needRoot skips where no sandbox can be made.
@@ -82,7 +81,7 @@ func start(t testing.TB, args ...string) *server {
 func startIn(t testing.TB, data string, args ...string) *server {
 	t.Helper()
 	s := &server{Data: data, done: make(chan struct{})}
-	s.cmd = exec.Command(binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0", "--data-dir", data}, args...)...)
+	s.cmd = exec.Command(binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--console", "off", "--data-dir", data}, args...)...)
 	s.cmd.Env = append(os.Environ(), "NO_COLOR=1")
 	s.cmd.Stderr = writerFunc(func(p []byte) (int, error) {
 		s.mu.Lock()
@@ -106,7 +105,7 @@ func startIn(t testing.TB, data string, args ...string) *server {
 			t.Fatalf("the server ended: %v\n%s", s.cmd.ProcessState, s.said())
 		default:
 		}
-		s.URL, s.Console = addresses(data, s.cmd.Process.Pid)
+		s.URL = endpoint(data, s.cmd.Process.Pid)
 		if s.URL == "" {
 			return false
 		}
@@ -120,17 +119,18 @@ func startIn(t testing.TB, data string, args ...string) *server {
 	return s
 }
 
-// addresses reads where the server of that process listens.
-func addresses(data string, pid int) (api, console string) {
-	var info struct {
-		PID          int
-		API, Console string
+// endpoint reads where the server of that process listens: a server says it in the
+// lock of its data directory.
+func endpoint(data string, pid int) string {
+	var holder struct {
+		PID      int
+		Endpoint string
 	}
-	text, err := os.ReadFile(filepath.Join(data, "server.json"))
-	if err != nil || json.Unmarshal(text, &info) != nil || info.PID != pid {
-		return "", ""
+	text, err := os.ReadFile(filepath.Join(data, "kiln.lock"))
+	if err != nil || json.Unmarshal(text, &holder) != nil || holder.PID != pid {
+		return ""
 	}
-	return info.API, info.Console
+	return holder.Endpoint
 }
 
 // stop ends the server as Ctrl-C does and waits.

@@ -13,7 +13,9 @@ client = boto3.client("lambda")
 def package(text):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as z:
-        z.writestr("app.py", text)
+        entry = zipfile.ZipInfo("app.py")
+        entry.external_attr = 0o644 << 16  # writestr's own 0600 is not readable on AWS either
+        z.writestr(entry, text)
     return out.getvalue()
 
 
