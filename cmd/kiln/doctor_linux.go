@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"runtime"
+
+	"kiln/box/sandbox/linux"
+)
+
+// outbound is said wherever this version is asked what it can do.
+const outbound = "functions cannot reach the network in this version; --sandbox process uses the host's"
+
+// examine tries what this machine can do.
+func examine(context.Context) (*checkup, error) {
+	r := linux.Probe()
+	c := &checkup{Architecture: hostArchitecture(), Kernel: r.System, Works: r.Usable()}
+	for _, a := range r.Abilities {
+		f := finding{Name: a.Name, State: stateOK, Found: a.Detail, Cost: a.Cost}
+		switch {
+		case !a.OK && a.Required:
+			f.State = stateRequired
+		case !a.OK:
+			f.State = stateMissing
+		}
+		c.Findings = append(c.Findings, f)
+	}
+	c.Findings = append(c.Findings, finding{Name: "outbound network", State: stateMissing, Found: "off", Cost: outbound})
+	return c, nil
+}
+
+// doctor gives what answers the server's own route.
+func (s *stack) doctor() func() any {
+	return func() any {
+		c, err := examine(context.Background())
+		if err != nil {
+			return map[string]string{"problem": err.Error()}
+		}
+		c.Sandbox = s.driver.Name()
+		return c
+	}
+}
+
+// hostArchitecture is this machine's architecture in Lambda's words.
+func hostArchitecture() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
+}

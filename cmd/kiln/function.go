@@ -1,0 +1,210 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kiln/internal/pack"
+)
+
+// function is what deploy and run know of a function: from the code itself, from
+// function.yaml beside it, and from flags; each wins over the one before.
+type function struct {
+	Name, Description, Runtime, Handler, Role, Architecture string
+	Memory, Storage                                         int // MB; 0 is not said
+	Timeout                                                 time.Duration
+	Environment                                             map[string]string // nil is not said
+	Exclude                                                 []string
+
+	source *pack.Source
+}
+
+// functionKey is one setting of a function: a line of function.yaml and a flag.
+type functionKey struct {
+	key, kind, usage string
+	set              func(*function, string) error
+}
+
+// functionKeys is the table of settings with one value. environment and exclude
+// are a table and a list in the file.
+func functionKeys() []functionKey {
+	return []functionKey{
+		{"name", "NAME", "name of the function (default: that of the folder or file)", func(f *function, s string) error { f.Name = s; return nil }},
+		{"description", "TEXT", "a line about it", func(f *function, s string) error { f.Description = s; return nil }},
+		{"runtime", "RUNTIME", "such as python3.12; python or nodejs alone is the newest that the server has (default: from the code)", func(f *function, s string) error { f.Runtime = s; return nil }},
+		{"handler", "HANDLER", "such as index.handler (default: from the code)", func(f *function, s string) error { f.Handler = s; return nil }},
+		{"memory", "MB", "memory, 128 to 10240 (default 128)", func(f *function, s string) error { return megabytes(&f.Memory, s) }},
+		{"timeout", "DURATION", "longest time of one invocation, to 900s (default 3s)", wholeSeconds},
+		{"storage", "MB", "size of /tmp, 512 to 10240 (default 512)", func(f *function, s string) error { return megabytes(&f.Storage, s) }},
+		{"architecture", "x86_64|arm64", "of the program (default: from the code, or the server's)", func(f *function, s string) error { f.Architecture = s; return nil }},
+		{"role", "ARN", "execution role that the function is told of (default: one named kiln)", func(f *function, s string) error { f.Role = s; return nil }},
+	}
+}
+
+func megabytes(to *int, s string) error {
+	n, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(s, "MB")))
+	if err != nil || n <= 0 {
+		return errors.New("a number of MB is expected")
+	}
+	*to = n
+	return nil
+}
+
+func wholeSeconds(f *function, s string) error {
+	d, err := parseDuration(s)
+	if err != nil {
+		return err
+	}
+	if d < time.Second || d%time.Second != 0 {
+		return errors.New("whole seconds are expected, such as 30s")
+	}
+	f.Timeout = d
+	return nil
+}
+
+// functionFlags gives a command the settings of a function as flags. read gives
+// the function at path with file and flags applied.
+func functionFlags(cmd *cobra.Command, except ...string) (read func(path string) (*function, error)) {
+	values := map[string]*flagText{}
+	for _, k := range functionKeys() {
+		if contains(except, k.key) {
+			continue
+		}
+		v := &flagText{kind: k.kind}
+		values[k.key] = v
+		cmd.Flags().Var(v, k.key, k.usage)
+	}
+	env := cmd.Flags().StringArray("env", nil, "environment variable of the function, `NAME=VALUE`; may be repeated")
+	return func(path string) (*function, error) {
+		f, err := readFunction(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range functionKeys() {
+			if !cmd.Flags().Changed(k.key) {
+				continue
+			}
+			if err := k.set(f, values[k.key].text); err != nil {
+				return nil, usagef("--%s %q: %w", k.key, values[k.key].text, err)
+			}
+		}
+		for _, pair := range *env {
+			name, value, ok := strings.Cut(pair, "=")
+			if !ok || name == "" {
+				return nil, usagef("--env %q: NAME=VALUE is expected", pair)
+			}
+			if f.Environment == nil {
+				f.Environment = map[string]string{}
+			}
+			f.Environment[name] = value
+		}
+		return f, f.settle()
+	}
+}
+
+// readFunction looks at the code and reads the function.yaml beside it, if there
+// is one.
+func readFunction(path string) (*function, error) {
+	source, err := pack.Look(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("%s does not exist: name a folder, a zip, a program or one source file", path)
+	}
+	if err != nil {
+		return nil, &failure{code: exitUsage, err: err}
+	}
+	f := &function{source: source}
+	if source.Kind != pack.Folder {
+		return f, nil
+	}
+	file := filepath.Join(path, "function.yaml")
+	entries, err := readYAML(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err != nil {
+		return nil, &failure{code: exitUsage, err: err}
+	}
+	for _, e := range entries {
+		if err := f.apply(e); err != nil {
+			return nil, usagef("%s:%d: %w", file, e.line, err)
+		}
+	}
+	return f, nil
+}
+
+// apply takes one line of function.yaml.
+func (f *function) apply(e yamlEntry) error {
+	switch {
+	case e.key == "environment" && e.form == formTable:
+		f.Environment = maps.Clone(e.table)
+		return nil
+	case e.key == "exclude" && e.form == formList:
+		f.Exclude = slices.Clone(e.list)
+		return pack.CheckPatterns(e.list)
+	case e.key == "environment":
+		return errors.New("environment: a table of names and values is expected")
+	case e.key == "exclude":
+		return errors.New("exclude: a list of names or patterns is expected")
+	}
+	known := []string{"environment", "exclude"}
+	for _, k := range functionKeys() {
+		if k.key != e.key {
+			known = append(known, k.key)
+			continue
+		}
+		if e.form != formText {
+			return fmt.Errorf("%s: a single value is expected", e.key)
+		}
+		if err := k.set(f, e.text); err != nil {
+			return fmt.Errorf("%s %q: %w", e.key, e.text, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("unknown key %q%s", e.key, suggestion(e.key, known))
+}
+
+// settle fills in what the code itself says, and refuses a function of which too
+// little is known to run it.
+func (f *function) settle() error {
+	s := f.source
+	if f.Name == "" {
+		f.Name = s.Name()
+	}
+	if f.Handler == "" {
+		f.Handler = s.Handler
+	}
+	if f.Runtime == "" {
+		switch family := s.Language.Family(); {
+		case family == "provided":
+			f.Runtime = "provided.al2023"
+		case family != "":
+			f.Runtime = family
+		default:
+			return usagef("%s has nothing that looks like a function: a bootstrap, a Go main package, or a .py or .js file at its top; name --runtime and --handler if it is one", s.Path)
+		}
+	}
+	if f.Handler == "" {
+		if strings.HasPrefix(f.Runtime, "provided") {
+			f.Handler = "bootstrap"
+			return nil
+		}
+		return usagef("%s: no file at its top defines a function named handler or lambda_handler; say which one to call, such as --handler %s", s.Path, exampleHandler(s.Language))
+	}
+	return nil
+}
+
+func exampleHandler(l pack.Language) string {
+	if l == pack.Node {
+		return "index.handler"
+	}
+	return "app.handler"
+}

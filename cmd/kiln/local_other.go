@@ -1,0 +1,24 @@
+//go:build !linux
+
+package main
+
+import (
+	"context"
+	"runtime"
+)
+
+// notLinux says what to use instead on a system where functions cannot run.
+func notLinux(command string) error {
+	return platformf("run kiln serve on Linux (a virtual machine, WSL 2 or another host will do) and use it from here with --endpoint-url",
+		"kiln %s needs Linux and this is %s; deploy, invoke, logs and the other client commands work here", command, runtime.GOOS)
+}
+
+func serve(context.Context, world, *config, *tour) error { return notLinux("serve") }
+
+func runOnce(context.Context, world, *config, *function, []byte, bool) (*answer, error) {
+	return nil, notLinux("run")
+}
+
+func openShelf(world, *config) (shelf, error) { return nil, notLinux("runtime without a server") }
+
+func examine(context.Context) (*checkup, error) { return nil, notLinux("doctor") }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// shelf is where runtimes are kept: behind a server, or in a data directory that no
+// server uses now.
+type shelf interface {
+	list(ctx context.Context) ([]runtimeEntry, error)
+	// add fetches a runtime and tells how far it is in bytes; total 0 is not known.
+	add(ctx context.Context, identifier string, progress func(done, total int64)) error
+	remove(ctx context.Context, identifier string) error
+	close() error
+}
+
+// runtimeCommand is `kiln runtime`.
+func runtimeCommand(w world) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "runtime",
+		Short: "Look at the interpreters that run functions, and fetch more",
+		Long: `Look at the interpreters that run functions, and fetch more. provided runtimes (Go,
+Rust, shell scripts) need none. With a server running the commands ask it; without one
+they work on its data directory.`,
+		RunE: needSubcommand,
+	}
+	cmd.AddCommand(
+		runtimeSubcommand(w, &cobra.Command{
+			Use: "ls", Aliases: []string{"list"}, Short: "List the runtimes and which are ready", Example: "  kiln runtime ls\n  kiln runtime ls -o json", Args: exactly(),
+			Long: "List the runtimes and which are ready. The table leaves out what kiln cannot serve;\n-o json has everything.",
+		}, runtimeLs),
+		runtimeSubcommand(w, &cobra.Command{Use: "add RUNTIME", Short: "Fetch what serves a runtime", Example: "  kiln runtime add nodejs22.x", Args: exactly("a runtime such as nodejs22.x")}, runtimeAdd),
+		runtimeSubcommand(w, &cobra.Command{Use: "rm RUNTIME", Aliases: []string{"remove"}, Short: "Remove a runtime that was fetched", Example: "  kiln runtime rm nodejs22.x", Args: exactly("a runtime such as nodejs22.x")}, runtimeRm),
+	)
+	return cmd
+}
+
+// runtimeSubcommand completes a subcommand: it finds the shelf and hands it over.
+func runtimeSubcommand(w world, cmd *cobra.Command, do func(context.Context, world, shelf, []string, string) error) *cobra.Command {
+	open := serverFlags(w, cmd)
+	given := settingFlags(w, cmd, "data-dir")
+	format := outputFlag(w, cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		form, err := format()
+		if err != nil {
+			return err
+		}
+		s, err := open()
+		if err != nil {
+			return err
+		}
+		sh, err := s.findShelf(cmd.Context(), w, given(), cmd.Flags().Changed("endpoint-url"))
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(cmd.Context(), w, sh, args, form), sh.close())
+	}
+	return cmd
+}
+
+// findShelf takes the server's shelf; when no server answers, and none was named,
+// that of the data directory.
+func (s *server) findShelf(ctx context.Context, w world, l layers, named bool) (shelf, error) {
+	if _, ok := l.flags["data-dir"]; !ok {
+		var about struct{}
+		err := s.get(ctx, nil, &about, "version")
+		var dial *net.OpError
+		if err == nil || named || !errors.As(err, &dial) {
+			return serverShelf{s}, err
+		}
+	}
+	c, _, err := load(w, l)
+	if err != nil {
+		return nil, err
+	}
+	return openShelf(w, c)
+}
+
+func runtimeLs(ctx context.Context, w world, sh shelf, _ []string, form string) error {
+	list, err := sh.list(ctx)
+	if err != nil {
+		return err
+	}
+	if form == "json" {
+		return printJSON(w.out, list)
+	}
+	return printTable(w.out, runtimeTable(list, time.Now()))
+}
+
+func runtimeAdd(ctx context.Context, w world, sh shelf, args []string, _ string) error {
+	bar := &progressBar{out: w.talk, name: args[0], live: isTerminal(w.talk)}
+	fmt.Fprintf(w.talk, "Fetching what serves %s …\n", args[0])
+	err := sh.add(ctx, args[0], bar.show)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w.out, args[0])
+	return nil
+}
+
+func runtimeRm(ctx context.Context, w world, sh shelf, args []string, _ string) error {
+	if err := sh.remove(ctx, args[0]); err != nil {
+		return err
+	}
+	fmt.Fprintln(w.out, args[0])
+	return nil
+}
+
+// progressBar shows how far something is, to a person only.
+type progressBar struct {
+	out   io.Writer
+	name  string
+	live  bool
+	shown bool
+}
+
+// show draws the bar anew.
+func (b *progressBar) show(done, total int64) {
+	if !b.live {
+		return
+	}
+	b.shown = true
+	if total <= 0 {
+		fmt.Fprintf(b.out, "\r%s  %s ", b.name, bytesText(done))
+		return
+	}
+	const width = 30
+	n := int(min(done, total) * width / total)
+	fmt.Fprintf(b.out, "\r%s  [%s%s]  %s of %s ", b.name, strings.Repeat("#", n), strings.Repeat(".", width-n), bytesText(done), bytesText(total))
+}
+
+// end leaves the bar as it is and goes to the next line.
+func (b *progressBar) end() {
+	if b.shown {
+		fmt.Fprintln(b.out)
+	}
+}
+
+// serverShelf is the shelf of a running server.
+type serverShelf struct{ s *server }
+
+func (r serverShelf) list(ctx context.Context) ([]runtimeEntry, error) { return r.s.runtimes(ctx) }
+
+// runtimes lists what the server knows.
+func (s *server) runtimes(ctx context.Context) ([]runtimeEntry, error) {
+	var list []runtimeEntry
+	err := s.get(ctx, nil, &list, "runtimes")
+	return list, err
+}
+
+func (r serverShelf) add(ctx context.Context, identifier string, progress func(done, total int64)) error {
+	resp, err := r.s.Call(ctx, http.MethodPost, []string{"_kiln", "v1", "runtimes", identifier}, nil)
+	if err != nil {
+		return r.s.explain(err, "")
+	}
+	defer resp.Body.Close()
+	for lines := json.NewDecoder(resp.Body); ; {
+		var line struct {
+			Done, Total int64
+			Ready       bool
+			Problem     *struct{ Message string }
+		}
+		if err := lines.Decode(&line); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return platformf("try again", "the server ended the fetch half-way: %w", err)
+		}
+		switch {
+		case line.Problem != nil:
+			return platformf("", "%s", printable(line.Problem.Message))
+		case line.Ready:
+			return nil
+		}
+		progress(line.Done, line.Total)
+	}
+}
+
+func (r serverShelf) remove(ctx context.Context, identifier string) error {
+	resp, err := r.s.Call(ctx, http.MethodDelete, []string{"_kiln", "v1", "runtimes", identifier}, nil)
+	if err != nil {
+		return r.s.explain(err, "")
+	}
+	return resp.Body.Close()
+}
+
+func (r serverShelf) close() error { return nil }

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"kiln/box/sandbox"
+)
+
+// serve runs a server until ctx ends or a part of it fails, and leaves nothing of
+// it behind. With a tour it also makes that.
+func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
+	if err := needRoot(c, commandOf(t)); err != nil {
+		return err
+	}
+	warnProcess(w, c)
+	log := newLogger(w, c.LogLevel)
+	var outer group // what lies below the rooms: the lock and the addresses
+	defer func() {
+		if closeErr := outer.close(context.Background()); err == nil {
+			err = closeErr
+		}
+	}()
+	lock, err := takeLock(c.DataDir)
+	if err != nil {
+		return heldByOther(err)
+	}
+	outer.addCloser("lock", lock.close)
+	api, err := listen("listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	outer.addCloser("address", closeListener(api))
+	console, err := listenConsole(c)
+	if err != nil {
+		return err
+	}
+	if console != nil {
+		outer.addCloser("console address", closeListener(console))
+	}
+	scheme := "http"
+	var cert *certificate
+	if c.TLSCert != "" {
+		if cert, err = openCertificate(c.TLSCert, c.TLSKey, log); err != nil {
+			return &failure{code: exitUsage, what: "tls-cert and tls-key", err: err}
+		}
+		scheme = "https"
+	}
+	endpoint := scheme + "://" + reachable(api.Addr())
+	if err := lock.say(holder{PID: os.Getpid(), Endpoint: endpoint}); err != nil {
+		return err
+	}
+
+	var down atomic.Bool
+	s, err := openStack(ctx, c, stackOptions{dataDir: c.DataDir, runtimesDir: c.DataDir, ready: func() error {
+		if down.Load() {
+			return errors.New("the server is going down")
+		}
+		return nil
+	}}, log)
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 2)
+	s.add("api", s.serveAPI(api, cert, failed))
+	if console != nil {
+		end, err := s.serveConsole(console, failed)
+		if err != nil {
+			return errors.Join(err, s.close(context.Background()))
+		}
+		s.add("console", end)
+	}
+	s.announce(w, endpoint, console)
+
+	var work error
+	if t == nil {
+		select {
+		case <-ctx.Done():
+		case work = <-failed:
+		}
+	} else {
+		work = runTour(ctx, t, w, endpoint, failed)
+	}
+	down.Store(true)
+	if ctx.Err() != nil {
+		fmt.Fprintln(w.talk, "Stopping: running invocations may end (a second signal ends them at once) …")
+	}
+	closing, cancel := deadline(c.DrainTimeout, w.again)
+	defer cancel()
+	if err := s.close(closing); err != nil {
+		return errors.Join(work, err)
+	}
+	if work == nil {
+		fmt.Fprintln(w.talk, "Stopped.")
+	}
+	return work
+}
+
+// commandOf gives the command that the user typed, for hints.
+func commandOf(t *tour) string {
+	if t != nil {
+		return "quickstart"
+	}
+	return "serve"
+}
+
+// heldByOther turns the error of a lock into one with its exit code.
+func heldByOther(err error) error {
+	var held *heldError
+	if errors.As(err, &held) {
+		return &failure{code: exitPlatform, err: held}
+	}
+	return err
+}
+
+// listen takes an address, or says how to get another one.
+func listen(key, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, platformf(fmt.Sprintf("stop the program that listens there, or choose another with --%s 127.0.0.1:PORT", key), "the address %s is in use", address)
+	case errors.Is(err, syscall.EACCES):
+		return nil, platformf("choose a port above 1023 with --"+key, "the address %s needs root", address)
+	}
+	return nil, platformf("", "%s: %w", key, err)
+}
+
+// closeListener gives what closes a listener that its server may have closed before.
+func closeListener(l net.Listener) func() error {
+	return func() error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// listenConsole takes the address of the status page; nil when it is off.
+func listenConsole(c *config) (net.Listener, error) {
+	if c.Console == "off" {
+		return nil, nil
+	}
+	return listen("console", c.Console)
+}
+
+// reachable gives the address under which this machine reaches a listener.
+func reachable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// serveAPI begins to answer on a listener. The result ends it: requests under way
+// may finish until ctx ends, then their invocations are ended and answered.
+func (s *stack) serveAPI(l net.Listener, cert *certificate, failed chan<- error) (end func(context.Context) error) {
+	srv := &http.Server{
+		Handler: s.api, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 250},
+	}
+	run := func() error { return srv.Serve(l) }
+	if cert != nil {
+		srv.TLSConfig = cert.config()
+		run = func() error { return srv.ServeTLS(l, "", "") }
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := run(); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("the API on %s: %w", l.Addr(), err)
+		}
+	}()
+	return func(ctx context.Context) error {
+		s.api.Drain()
+		err := srv.Shutdown(ctx)
+		if err != nil {
+			// The time is over: ending the environments answers who still waits.
+			err = s.endWorker(ctx)
+			short, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			if srv.Shutdown(short) != nil {
+				err = errors.Join(err, srv.Close())
+			}
+		}
+		<-done
+		return err
+	}
+}
+
+// announce says on stderr that the server is ready, where, and what it lacks.
+func (s *stack) announce(w world, endpoint string, console net.Listener) {
+	status := "off"
+	if console != nil {
+		status = "http://" + reachable(console.Addr())
+	}
+	fmt.Fprintf(w.talk, "kiln %s is ready.\n  API      %s\n  console  %s\n  data     %s\n  sandbox  %s: %s\n",
+		versionText(), endpoint, status, s.config.DataDir, s.driver.Name(), capabilityText(s.driver.Capabilities()))
+}
+
+// capabilityText says in one line what a driver does not enforce.
+func capabilityText(c sandbox.Capabilities) string {
+	var lacks []string
+	for _, x := range []struct {
+		has  bool
+		name string
+	}{
+		{c.PrivateFilesystem, "private files"}, {c.PrivateProcesses, "private processes"}, {c.PrivateNetwork, "private network"}, {c.PrivateUser, "own user"},
+		{c.MemoryLimit, "memory limit"}, {c.CPULimit, "CPU limit"}, {c.PIDLimit, "process limit"}, {c.ScratchLimit, "limit of /tmp"}, {c.Freeze, "freezing"},
+		{c.SyscallFilter, "system call filter"},
+	} {
+		if !x.has {
+			lacks = append(lacks, x.name)
+		}
+	}
+	network := "outbound network off in this version"
+	if c.OutboundNetwork {
+		network = "the host's network"
+	}
+	switch {
+	case len(lacks) == 0:
+		return "full isolation; " + network
+	case len(lacks) == 10:
+		return "no isolation; " + network
+	}
+	return "without " + strings.Join(lacks, ", ") + "; " + network
+}
+
+// runTour makes the tour beside the server that serve runs.
+func runTour(ctx context.Context, t *tour, w world, endpoint string, failed <-chan error) error {
+	s, err := newServer(w, endpoint, "", "")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := make(chan error, 1)
+	go func() {
+		if err := t.visit(ctx, s); err != nil {
+			over <- err
+			return
+		}
+		over <- t.follow(ctx, s)
+	}()
+	select {
+	case err = <-over:
+	case err = <-failed:
+		cancel()
+		<-over
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"kiln"
+	"kiln/back/blobdir"
+	"kiln/back/sqlite"
+	"kiln/box/rootfs"
+	"kiln/box/runtimes"
+	"kiln/box/sandbox"
+	"kiln/box/sandbox/linux"
+	"kiln/box/sandbox/process"
+	"kiln/door/api"
+	"kiln/engine/catalog"
+	"kiln/engine/dispatch"
+	"kiln/engine/worker"
+	"kiln/telemetry"
+	"kiln/telemetry/logs"
+)
+
+// stack is every room of one server, opened and wired. The group closes them in
+// the reverse order.
+type stack struct {
+	group
+	config *config
+	log    *slog.Logger
+	ahead  int // boxes that the driver makes ahead; 0 is its own choice, negative none
+
+	store    *sqlite.Store
+	blobs    *blobdir.Dir
+	logs     *logs.Store
+	driver   sandbox.Driver
+	runtimes *runtimes.Book
+	rootfs   *rootfs.Cache
+	worker   *worker.Worker
+	catalog  *catalog.Catalog
+	dispatch *dispatch.Dispatcher
+	api      *api.Server
+}
+
+// stackOptions is what differs between a server and one invocation without one.
+type stackOptions struct {
+	dataDir     string         // of everything but the runtimes
+	runtimesDir string         // where runtimes are kept
+	sink        telemetry.Sink // nil: logs are kept in the data directory
+	ahead       int
+	ready       func() error // for /readyz; nil is always ready
+}
+
+// openStack opens the rooms from the ground up. This list is the wiring: what is
+// not in it is not in the server. What was opened is closed again when one fails.
+func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger) (s *stack, err error) {
+	s = &stack{config: c, log: log, ahead: o.ahead}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(context.Background()))
+			s = nil
+		}
+	}()
+	in := func(name string) string { return filepath.Join(o.dataDir, name) }
+
+	if s.store, err = sqlite.Open(ctx, in("catalog.db")); err != nil {
+		return s, err
+	}
+	s.addCloser("store", s.store.Close)
+	if s.blobs, err = blobdir.Open(in("packages"), blobdir.Options{}); err != nil {
+		return s, err
+	}
+	sink := o.sink
+	if sink == nil {
+		if s.logs, err = logs.Open(in("logs"), logs.Options{FileBytes: max(c.LogSize/3, 1<<20), Rotated: 2, Logger: log}); err != nil {
+			return s, err
+		}
+		s.addCloser("logs", s.logs.Close)
+		sink = s.logs
+	}
+	if err = s.openDriver(o.dataDir); err != nil {
+		return s, err
+	}
+	s.addCloser("sandboxes", s.driver.Close)
+	if s.rootfs, err = rootfs.Open(o.dataDir, s.blobs, rootfs.Options{}); err != nil {
+		return s, err
+	}
+	if s.runtimes, err = runtimes.Open(runtimes.Options{DataDir: o.runtimesDir, Logger: log, Check: s.checkRuntime()}); err != nil {
+		return s, err
+	}
+	builder, err := worker.NewBuilder(worker.BuilderOptions{
+		Runtimes: s.runtimes, Rootfs: s.rootfs, Driver: s.driver, Sink: sink, CPU: worker.CPU(c.CPUMode), Logger: log,
+	})
+	if err != nil {
+		return s, err
+	}
+	s.worker = worker.New(worker.Options{
+		Launcher: builder, IdleTimeout: c.IdleTimeout, MaxWaiting: c.MaxWaiting, MaxWait: c.MaxWait, MemoryBudget: c.MemoryBudget, Logger: log,
+	})
+	s.add("environments", s.endWorker)
+	s.catalog, err = catalog.Open(ctx, catalog.Options{
+		Store: s.store, Blobs: s.blobs, Preparer: preparer{s.runtimes, s.rootfs}, Inspect: rootfs.Inspect,
+		AccountConcurrency: c.AccountConcurrency, Logger: log,
+	})
+	if err != nil {
+		return s, err
+	}
+	s.addCloser("catalog", s.catalog.Close)
+	s.addCloser("housekeeping", s.keepHouse())
+	s.dispatch = dispatch.New(dispatch.Options{Catalog: s.catalog, Workers: []dispatch.Worker{s.worker}, AccountConcurrency: c.AccountConcurrency})
+	s.api = api.New(api.Options{
+		Catalog: catalogDoor{s.catalog}, Invoker: s.dispatch, Logs: s.logsDoor(), Runtimes: runtimesDoor{s.runtimes},
+		Environments: s.environments, Doctor: s.doctor(), Ready: o.ready,
+		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, Logger: log,
+	})
+	return s, nil
+}
+
+// openDriver makes the sandbox driver that was asked for, and no other.
+func (s *stack) openDriver(dataDir string) (err error) {
+	switch s.config.Sandbox {
+	case "process":
+		s.driver, err = process.New(process.Options{Dir: filepath.Join(dataDir, "boxes")})
+	default:
+		var owner string
+		if owner, err = ownerOf(dataDir); err != nil {
+			return err
+		}
+		s.driver, err = linux.New(linux.Options{Owner: owner, StateDir: filepath.Join(dataDir, "sandbox"), PoolSize: s.ahead, Logger: s.log})
+	}
+	if errors.Is(err, linux.ErrUnsupported) {
+		return platformf("kiln doctor shows what this machine lacks", "%w", err)
+	}
+	return err
+}
+
+// ownerOf gives the id that every kernel object of a data directory carries; it is
+// made once.
+func ownerOf(dataDir string) (string, error) {
+	path := filepath.Join(dataDir, "owner")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(text)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	owner := strings.ToLower(rand.Text()[:10])
+	return owner, os.WriteFile(path, []byte(owner+"\n"), 0o600)
+}
+
+// endWorker lets running invocations end until ctx does, and then ends them.
+func (s *stack) endWorker(ctx context.Context) error {
+	if err := s.worker.Drain(ctx); err != nil {
+		s.log.Warn("invocations were ended", "reason", err)
+	}
+	return s.worker.Close()
+}
+
+// keepHouse starts what runs beside the calls: it drops environments of code that
+// nothing refers to any more, and removes unpacked packages once an hour. The
+// result ends it and waits.
+func (s *stack) keepHouse() (end func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	changes := s.catalog.Changes()
+	go func() {
+		defer close(done)
+		hourly := time.NewTicker(time.Hour)
+		defer hourly.Stop()
+		s.sweepRootfs()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hourly.C:
+				s.sweepRootfs()
+			case c, ok := <-changes:
+				if !ok {
+					return
+				}
+				s.retire(c)
+			}
+		}
+	}()
+	return func() error { cancel(); <-done; return nil }
+}
+
+// retire makes the worker forget what calls are no longer resolved to.
+func (s *stack) retire(c catalog.Change) {
+	if c.Deleted {
+		s.worker.Forget(c.Function)
+		return
+	}
+	for _, r := range c.Retired {
+		s.worker.Drop(r)
+	}
+}
+
+// sweepRootfs removes what was unpacked for packages that the book does not know
+// and no environment runs.
+func (s *stack) sweepRootfs() {
+	inUse := map[string]bool{}
+	for _, e := range s.worker.Environments() {
+		if v, err := s.catalog.Version(e.Function, kiln.Qualifier(e.Version)); err == nil {
+			inUse[v.Package.SHA256] = true
+		}
+	}
+	known := s.catalog.Packages()
+	err := s.rootfs.GC(func(sha string) bool {
+		_, ok := known[sha]
+		return ok || inUse[sha]
+	})
+	if err != nil {
+		s.log.Warn("unpacked packages cannot be removed", "error", err)
+	}
+}
+
+// preparer puts a version in place: its runtime is found and its package unpacked.
+type preparer struct {
+	runtimes *runtimes.Book
+	rootfs   *rootfs.Cache
+}
+
+// Prepare is catalog.Preparer.
+func (p preparer) Prepare(ctx context.Context, v *kiln.Version) error {
+	rt, err := p.runtimes.Runtime(ctx, v.Config.Runtime, v.Config.Architecture)
+	if err != nil {
+		return err
+	}
+	_, err = p.rootfs.Prepare(ctx, v, rt)
+	return err
+}
+
+// newLogger says what the server does, for people, on stderr.
+func newLogger(w world, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		panic(fmt.Sprintf("level %q was checked by the configuration", level))
+	}
+	return slog.New(slog.NewTextHandler(w.talk, &slog.HandlerOptions{Level: l}))
+}
