@@ -32,7 +32,7 @@ type Options struct {
 
 	Limits    lambda.Options // of requests; zero is the service's own
 	Logger    *slog.Logger
-	AccessLog slog.Level       // of the line for each request; Debug is -4
+	AccessLog slog.Leveler     // of the line for each request; nil is slog.LevelDebug
 	Now       func() time.Time // for tests
 }
 
@@ -58,6 +58,9 @@ func New(o Options) *Server {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.AccessLog == nil {
+		o.AccessLog = slog.LevelDebug
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -145,10 +148,11 @@ func forbid(w http.ResponseWriter, text string) {
 // access writes the line of one request.
 func (s *Server) access(r *http.Request, a *answer, c *call, begin time.Time) {
 	ctx := r.Context()
-	if !s.log.Enabled(ctx, s.o.AccessLog) {
+	level := s.o.AccessLog.Level()
+	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	s.log.LogAttrs(ctx, s.o.AccessLog, "request",
+	s.log.LogAttrs(ctx, level, "request",
 		slog.String("requestId", c.id), slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()),
 		slog.Int("status", cmp.Or(a.status, http.StatusOK)), slog.Int64("bytes", a.bytes),
 		slog.Duration("took", time.Since(begin)), slog.String("account", c.Account), slog.String("region", c.Region),
