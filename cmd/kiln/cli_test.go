@@ -26,7 +26,7 @@ func runKiln(t *testing.T, env []string, stdin string, args ...string) result {
 	t.Helper()
 	var out, talk bytes.Buffer
 	w := fakeWorld(env...)
-	w.args, w.in, w.out, w.talk = args, strings.NewReader(stdin), &out, &talk
+	w.program, w.args, w.in, w.out, w.talk = "kiln", args, strings.NewReader(stdin), &out, &talk
 	code := run(t.Context(), w)
 	return result{code, out.String(), talk.String()}
 }
@@ -326,7 +326,7 @@ func TestRuntimesOfAServer(t *testing.T) {
 	if got := runKiln(t, env, "", "runtime", "rm", "nodejs12.x"); got.code != exitPlatform || !strings.Contains(got.talk, "it was not fetched") {
 		t.Errorf("got %+v", got)
 	}
-	if got := runKiln(t, nil, "", "doctor", "--endpoint-url", f.URL); got.code != exitFunction || !strings.Contains(got.out, "namespaces  required") || !strings.Contains(got.talk, "kiln serve cannot work here: namespaces (no isolation)") {
+	if got := runKiln(t, nil, "", "doctor", "--endpoint-url", f.URL); got.code != exitFunction || !strings.Contains(got.out, "namespaces  required") || !strings.Contains(got.talk, "kiln serve cannot work here without namespaces — --sandbox process works without") {
 		t.Errorf("got %+v", got)
 	}
 }

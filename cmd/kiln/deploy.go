@@ -331,7 +331,7 @@ func (d *deployment) hints(path string) {
 
 // kilnLine gives the kiln command that calls the function.
 func (d *deployment) kilnLine(payload string) string {
-	line := "kiln invoke " + d.function.Name + " --payload " + shellQuoted(payload)
+	line := d.w.program + " invoke " + d.function.Name + " --payload " + shellQuoted(payload)
 	if d.endpoint != defaultEndpoint {
 		line += " --endpoint-url " + d.endpoint
 	}
@@ -344,13 +344,19 @@ func (d *deployment) kilnLine(payload string) string {
 	return line
 }
 
-// awsLine gives the command of AWS's own command line that does the same.
+// awsLine gives the command of AWS's own command line that does the same. Unsigned
+// it needs no credentials, but is the default account's in the default region.
 func (d *deployment) awsLine(payload string) string {
 	if file, ok := strings.CutPrefix(payload, "@"); ok {
 		payload = "file://" + file
 	}
-	return fmt.Sprintf("aws --endpoint-url %s --region %s lambda invoke --function-name %s --cli-binary-format raw-in-base64-out --payload %s /dev/stdout",
-		d.endpoint, d.region, d.function.Name, shellQuoted(payload))
+	line := "aws --endpoint-url " + d.endpoint + " --region " + d.region
+	if d.account == defaultAccount && d.region == defaultRegion {
+		line += " --no-sign-request"
+	} else {
+		line = "AWS_ACCESS_KEY_ID=" + d.account + " AWS_SECRET_ACCESS_KEY=kiln " + line
+	}
+	return line + " lambda invoke --function-name " + d.function.Name + " --cli-binary-format raw-in-base64-out --payload " + shellQuoted(payload) + " /dev/stdout"
 }
 
 // shellQuoted gives a word as a shell takes it for one.

@@ -78,7 +78,7 @@ func TestDeployCreatesAndWaitsUntilItCanBeCalled(t *testing.T) {
 	if got.code != 0 || got.out != "arn:aws:lambda:us-east-1:000000000000:function:hello\n" {
 		t.Fatalf("got %+v", got)
 	}
-	for _, part := range []string{"hello: created", "kiln invoke hello --payload @" + dir + "/event.json --endpoint-url " + f.URL, "aws --endpoint-url " + f.URL + " --region us-east-1 lambda invoke --function-name hello"} {
+	for _, part := range []string{"hello: created", "kiln invoke hello --payload @" + dir + "/event.json --endpoint-url " + f.URL, "aws --endpoint-url " + f.URL + " --region us-east-1 --no-sign-request lambda invoke --function-name hello"} {
 		if !strings.Contains(got.talk, part) {
 			t.Errorf("stderr is %q, want it to say %q", got.talk, part)
 		}

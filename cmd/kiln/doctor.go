@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -70,7 +70,7 @@ is 1 if kiln serve cannot work here. With --endpoint-url the server's machine is
 			return err
 		}
 		if !c.Works {
-			return &failure{code: exitFunction, what: "kiln serve cannot work here: " + c.lacks()}
+			return &failure{code: exitFunction, what: "kiln serve cannot work here without " + c.lacks(), todo: c.remedy(w)}
 		}
 		return nil
 	}
@@ -92,14 +92,21 @@ func (c *checkup) rows() [][]string {
 
 // lacks names what is required and not there.
 func (c *checkup) lacks() string {
-	text := ""
+	var names []string
 	for _, f := range c.Findings {
 		if f.State == stateRequired {
-			if text != "" {
-				text += "; "
-			}
-			text += fmt.Sprintf("%s (%s)", f.Name, f.Cost)
+			names = append(names, f.Name)
 		}
 	}
-	return text
+	return strings.Join(names, ", ")
+}
+
+// remedy says what may help: who is not root sees less than there is.
+func (c *checkup) remedy(w world) string {
+	for _, f := range c.Findings {
+		if f.Name == "root" && f.State == stateRequired {
+			return "`sudo " + w.program + " doctor` shows what root can do; without root there is --sandbox process"
+		}
+	}
+	return "--sandbox process works without, and isolates nothing"
 }

@@ -45,7 +45,7 @@ overwrites a file. kiln run and kiln deploy understand the result without flags.
 		for _, f := range files {
 			fmt.Fprintln(w.out, filepath.Join(dir, f))
 		}
-		fmt.Fprintf(w.talk, "\nA function in %s. Try it:\n  kiln run %s --event %s\n  kiln deploy %s\n", language, dir, filepath.Join(dir, "event.json"), dir)
+		fmt.Fprintf(w.talk, "\nA function in %s. Try it:\n  %[2]s run %[3]s --event %[4]s\n  %[2]s deploy %[3]s\n", language, w.program, dir, filepath.Join(dir, "event.json"))
 		return nil
 	}
 	return cmd

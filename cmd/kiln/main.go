@@ -21,7 +21,7 @@ func start() int {
 	ctx, again, stop := signals()
 	defer stop()
 	return run(ctx, world{
-		args: os.Args[1:], in: os.Stdin, out: os.Stdout, talk: os.Stderr,
+		program: os.Args[0], args: os.Args[1:], in: os.Stdin, out: os.Stdout, talk: os.Stderr,
 		env: os.LookupEnv, environ: os.Environ, again: again,
 	})
 }
@@ -56,6 +56,7 @@ func signals() (ctx context.Context, again <-chan struct{}, stop func()) {
 
 // world is what the program sees of its surroundings; tests bring their own.
 type world struct {
+	program   string // as the user called it
 	args      []string
 	in        io.Reader
 	out, talk io.Writer // data; everything else

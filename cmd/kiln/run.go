@@ -67,11 +67,11 @@ type answer struct {
 }
 
 // needRoot says what to do for somebody who may not make namespaces, nil for root.
-func needRoot(c *config, command string) error {
+func needRoot(w world, c *config, command string) error {
 	if c.Sandbox != "linux" || os.Geteuid() == 0 {
 		return nil
 	}
-	return platformf(fmt.Sprintf("use `sudo kiln %s`, or `kiln %s --sandbox process`, which isolates nothing and is for your own code only", command, command),
+	return platformf(fmt.Sprintf("use `sudo %s %s`, or --sandbox process (KILN_SANDBOX=process), which isolates nothing and is for your own code only", w.program, command),
 		"the sandbox needs root in this version")
 }
 

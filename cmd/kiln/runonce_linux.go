@@ -17,7 +17,7 @@ import (
 // runOnce opens a whole server without an address, below a temporary folder, and
 // makes one invocation through its door: what holds for a server holds here.
 func runOnce(ctx context.Context, w world, c *config, f *function, payload []byte, quiet bool) (got *answer, err error) {
-	if err := needRoot(c, "run"); err != nil {
+	if err := needRoot(w, c, "run"); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "kiln-run-")

@@ -19,7 +19,7 @@ import (
 // serve runs a server until ctx ends or a part of it fails, and leaves nothing of
 // it behind. With a tour it also makes that.
 func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
-	if err := needRoot(c, commandOf(t)); err != nil {
+	if err := needRoot(w, c, commandOf(t)); err != nil {
 		return err
 	}
 	warnProcess(w, c)
@@ -129,7 +129,7 @@ func listen(key, address string) (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, platformf(fmt.Sprintf("stop the program that listens there, or choose another with --%s 127.0.0.1:PORT", key), "the address %s is in use", address)
+		return nil, platformf(fmt.Sprintf("stop the program that listens there, or choose another with --%s 127.0.0.1:PORT (or %s)", key, variable(key)), "the address %s is in use", address)
 	case errors.Is(err, syscall.EACCES):
 		return nil, platformf("choose a port above 1023 with --"+key, "the address %s needs root", address)
 	}

@@ -148,7 +148,7 @@ func (t *tour) call(ctx context.Context, d *deployment, path string) error {
 	if got.FunctionError != "" {
 		return &failure{code: exitFunction, what: d.function.Name + " failed", err: errors.New(functionError(got.Payload))}
 	}
-	fmt.Fprintf(t.w.talk, "\nTry in another terminal:\n  %s\n  %s\n  kiln init my-function && kiln deploy my-function\nThe log follows; Ctrl-C ends everything.\n\n", d.kilnLine(payload), d.awsLine(payload))
+	fmt.Fprintf(t.w.talk, "\nTry in another terminal:\n  %s\n  %s\n  %[3]s init my-function && %[3]s deploy my-function\nThe log follows; Ctrl-C ends everything.\n\n", d.kilnLine(payload), d.awsLine(payload), t.w.program)
 	return nil
 }
 
