@@ -7,6 +7,7 @@ cache=$PWD/.cache
 mkdir -p "$cache/bin"
 
 LINT=v2.15.0
+NODES="10 26" # both ends of what the Node.js bootstrap has to run on
 PIP_PACKAGES="awscli==1.46.3 boto3==1.44.5 botocore==1.44.5 pillow==13.0.0"
 
 try() { # try NAME COMMAND…: three times, then say which step it was
@@ -51,4 +52,13 @@ if [ "$(cat "$cache/venv/packages" 2>/dev/null)" != "$PIP_PACKAGES" ]; then
 	# shellcheck disable=SC2086
 	try "$PIP_PACKAGES" "$cache/venv/bin/pip" install --disable-pip-version-check $PIP_PACKAGES
 	echo "$PIP_PACKAGES" >"$cache/venv/packages"
+fi
+
+if [ "$(cat "$cache/nodes/versions" 2>/dev/null)" != "$NODES" ]; then
+	rm -rf "$cache/nodes"
+	mkdir -p "$cache/nodes"
+	specs=()
+	for n in $NODES; do specs+=("node$n@npm:node-linux-$([ "$(uname -m)" = aarch64 ] && echo arm64 || echo x64)@$n"); done
+	try "Node.js $NODES" npm install --prefix "$cache/nodes" --no-save --no-audit --no-fund --ignore-scripts "${specs[@]}"
+	echo "$NODES" >"$cache/nodes/versions"
 fi

@@ -2,11 +2,12 @@ package runtimes
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"kiln"
@@ -76,19 +77,25 @@ func checkOnHost(ctx context.Context, i *interpreter) error {
 		return err
 	}
 	for _, library := range i.Libraries {
-		if err := readableByAll(root, filepath.Join(library, "lib-dynload")); err != nil && !os.IsNotExist(err) {
-			return err
+		from := library // where the box begins to see it
+		if !i.sharedPrefix() {
+			from = root
+		}
+		for _, name := range []string{"os.py", "lib-dynload"} {
+			if err := readableByAll(from, filepath.Join(library, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 	}
-	var credential *syscall.Credential
+	uid := asSelf
 	if os.Geteuid() == 0 && openToAll(filepath.Dir(root)) {
-		credential = &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: false}
+		uid = nobody
 	}
 	probe := pythonProbe
 	if i.Family == "nodejs" {
 		probe = nodeProbe
 	}
-	_, err := output(ctx, credential, i.Program, probe...)
+	_, err := output(ctx, uid, i.Program, probe...)
 	return err
 }
 

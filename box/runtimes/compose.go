@@ -255,7 +255,7 @@ import glob, os, py_compile, sys
 for name in glob.glob(os.path.join(sys.argv[1], "_kiln_*.py")):
     py_compile.compile(name, dfile=os.path.join(sys.argv[2], os.path.basename(name)), doraise=True)
 `
-	if _, err := output(ctx, nil, program, "-E", "-S", "-c", code, dir, runtimeDir); err != nil {
+	if _, err := output(ctx, asSelf, program, "-E", "-S", "-c", code, dir, runtimeDir); err != nil {
 		return err
 	}
 	return filepath.Walk(dir, func(name string, info os.FileInfo, err error) error {

@@ -1,16 +1,12 @@
 package runtimes
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -77,7 +73,7 @@ func ask(ctx context.Context, family, candidate string) (*interpreter, error) {
 	if family == "nodejs" {
 		arguments = nodeQuestion
 	}
-	out, err := output(ctx, nil, candidate, arguments...)
+	out, err := output(ctx, asSelf, candidate, arguments...)
 	if err != nil {
 		return nil, err
 	}
@@ -168,56 +164,4 @@ func (i *interpreter) minor() string {
 		return parts[0]
 	}
 	return strings.Join(parts[:min(2, len(parts))], ".")
-}
-
-// output runs a program without the variables that would change what an
-// interpreter is, and gives what it printed. The error carries the last line of its
-// complaint.
-func output(ctx context.Context, credential *syscall.Credential, program string, arguments ...string) ([]byte, error) {
-	command := exec.CommandContext(ctx, program, arguments...)
-	command.Env = plainEnvironment()
-	command.Dir = "/"
-	command.WaitDelay = time.Second
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: credential}
-	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
-	var stdout, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &stdout, &stderr
-	err := command.Run()
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("it gave no answer: %w", context.Cause(ctx))
-	}
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			if line := lastLine(stderr.String()); line != "" {
-				return nil, errors.New(line)
-			}
-		}
-		return nil, err
-	}
-	return stdout.Bytes(), nil
-}
-
-// plainEnvironment is the process's environment without what bends interpreters.
-func plainEnvironment() []string {
-	var plain []string
-	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "PYTHON") || strings.HasPrefix(name, "LD_") ||
-			strings.HasPrefix(name, "NODE_") || name == "VIRTUAL_ENV" || name == "ELECTRON_RUN_AS_NODE" {
-			continue
-		}
-		plain = append(plain, entry)
-	}
-	return plain
-}
-
-// lastLine gives the last line of a text that is not blank, shortened.
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	line := strings.TrimSpace(lines[len(lines)-1])
-	if len(line) > 300 {
-		line = line[:300] + "…"
-	}
-	return line
 }

@@ -3,9 +3,8 @@ package runtimes_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
-	"sort"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +32,7 @@ var machine struct {
 }
 
 func TestMain(m *testing.M) {
+	pretend()
 	code := m.Run()
 	if machine.dir != "" {
 		os.RemoveAll(machine.dir)
@@ -66,21 +66,24 @@ func findLanguages() ([]*language, error) {
 		return nil, err
 	}
 	machine.dir = dir
-	book, err := runtimes.Open(runtimes.Options{DataDir: dir, Logger: slog.New(slog.DiscardHandler)})
+	// Further Node.js binaries that the set-up of the tests has brought.
+	brought, err := filepath.Glob("../../.cache/nodes/node_modules/node*/bin")
 	if err != nil {
 		return nil, err
 	}
-	if fetched := os.Getenv("KILN_TEST_NODES"); fetched != "" {
-		// Further Node.js binaries that the test set-up has brought.
-		book, err = runtimes.Open(runtimes.Options{DataDir: dir, Getenv: func(name string) string {
-			if name == "PATH" {
-				return os.Getenv("PATH") + ":" + fetched
-			}
-			return os.Getenv(name)
-		}})
-		if err != nil {
+	for i := range brought {
+		if brought[i], err = filepath.Abs(brought[i]); err != nil {
 			return nil, err
 		}
+	}
+	book, err := runtimes.Open(runtimes.Options{DataDir: dir, Getenv: func(name string) string {
+		if name == "PATH" {
+			return strings.Join(append([]string{os.Getenv("PATH")}, brought...), ":")
+		}
+		return os.Getenv(name)
+	}})
+	if err != nil {
+		return nil, err
 	}
 	var found []*language
 	for _, entry := range book.List(context.Background()) {
@@ -97,7 +100,6 @@ func findLanguages() ([]*language, error) {
 		}
 		found = append(found, l)
 	}
-	sort.SliceStable(found, func(i, j int) bool { return false })
 	return found, nil
 }
 

@@ -19,7 +19,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"kiln"
@@ -172,8 +171,7 @@ func runNPM(ctx context.Context, npm, dir string, arguments ...string) ([]byte, 
 	command := exec.CommandContext(ctx, npm, arguments...)
 	command.Dir = dir
 	command.WaitDelay = time.Second
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	together(command, asSelf)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
