@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
 
 func TestKillingTheServerLeavesNoProcessAndLosesNoFunction(t *testing.T) {
@@ -22,7 +22,8 @@ func TestKillingTheServerLeavesNoProcessAndLosesNoFunction(t *testing.T) {
 	needRoot(t)
 	s := startIn(t, data)
 	c := naughtyFunction(t, s, "survivor", timeout(60))
-	answer(t, c, "survivor", `{"do":"spin"}`)
+	naughtyFunction(t, s, "frozen")
+	answer(t, c, "frozen", `{"do":"spin"}`)
 	busy := make(chan error, 1)
 	go func() {
 		_, err := c.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("survivor"), Payload: []byte(`{"do":"timeout"}`)}, func(o *lambda.Options) { o.RetryMaxAttempts = 1 })
@@ -165,8 +166,8 @@ func TestAFullDiskGivesAClearErrorAndRecovers(t *testing.T) {
 	}
 	once := func(o *lambda.Options) { o.RetryMaxAttempts = 1 }
 	_, err = c.CreateFunction(t.Context(), input("during", zipOf(t, file{Name: "bootstrap", Text: strings.Repeat("x", 1<<20), Mode: 0o755})), once)
-	var se *types.ServiceException
-	if !errors.As(err, &se) {
+	var status *awshttp.ResponseError
+	if !errors.As(err, &status) || status.HTTPStatusCode() < 500 || !strings.Contains(err.Error(), "no space is left") {
 		t.Errorf("on a full disk: %v", err)
 	}
 	if _, err := c.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("before")}); err != nil {
@@ -177,6 +178,11 @@ func TestAFullDiskGivesAClearErrorAndRecovers(t *testing.T) {
 	}
 	if _, err := c.CreateFunction(t.Context(), input("after", small)); err != nil {
 		t.Errorf("after there is space again: %v", err)
+	}
+	for _, name := range []string{"before", "after"} {
+		if err := lambda.NewFunctionActiveV2Waiter(c).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String(name)}, 30*time.Second); err != nil {
+			t.Errorf("%s, after there is space again: %v", name, err)
+		}
 	}
 	if _, err := c.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("during")}); err == nil {
 		t.Error("the function that could not be stored exists")

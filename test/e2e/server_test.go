@@ -212,7 +212,7 @@ func leftovers(data string) []string {
 	id := strings.TrimSpace(string(owner))
 	if mounts, err := os.ReadFile("/proc/self/mounts"); err == nil {
 		for _, line := range strings.Split(string(mounts), "\n") {
-			if strings.Contains(line, data) {
+			if strings.Contains(line, data+"/") {
 				left = append(left, "mount "+line)
 			}
 		}
@@ -229,14 +229,14 @@ func leftovers(data string) []string {
 	}
 	if loops, err := filepath.Glob("/sys/block/loop*/loop/backing_file"); err == nil {
 		for _, f := range loops {
-			if back, err := os.ReadFile(f); err == nil && strings.Contains(string(back), data) {
+			if back, err := os.ReadFile(f); err == nil && strings.Contains(string(back), data+"/") {
 				left = append(left, "loop device "+f+" "+string(back))
 			}
 		}
 	}
 	procs, _ := filepath.Glob("/proc/[0-9]*/mountinfo")
 	for _, p := range procs {
-		if text, err := os.ReadFile(p); err == nil && strings.Contains(string(text), data) {
+		if text, err := os.ReadFile(p); err == nil && strings.Contains(string(text), data+"/") {
 			left = append(left, "process with its mounts "+p)
 		}
 	}
