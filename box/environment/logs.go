@@ -266,11 +266,10 @@ func (j *journal) afford(n int64, now time.Time) bool {
 	return true
 }
 
-// drop throws lines away and counts them.
+// drop throws lines away and counts them; a line of which a part was thrown away is
+// thrown away whole.
 func (j *journal) drop(chunk []byte) {
-	if len(j.partial) > 0 {
-		j.line(nil, j.filled)
-	}
+	j.partial = nil
 	j.dropped += int64(bytes.Count(chunk, []byte{'\n'}))
 	j.mute = chunk[len(chunk)-1] != '\n'
 }

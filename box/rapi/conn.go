@@ -77,7 +77,7 @@ func (c *conn) one() bool {
 	}
 	// The second goroutine closes the connection behind its answer; until then only
 	// the end of the stream is of interest.
-	for c.w = 0; c.fill(); c.r, c.w = 0, 0 {
+	for c.r, c.w = 0, 0; c.fill(); c.r, c.w = 0, 0 {
 	}
 	return false
 }

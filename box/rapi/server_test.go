@@ -1,0 +1,602 @@
+package rapi_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kiln"
+	"kiln/box/rapi"
+)
+
+// guest is an environment that keeps what it is told.
+type guest struct {
+	events chan *rapi.Event
+	gone   chan struct{} // a token for each Next that ended with its connection
+
+	mu      sync.Mutex
+	calls   []string
+	payload []byte
+	refuse  *rapi.Refusal
+}
+
+func newGuest() *guest {
+	return &guest{events: make(chan *rapi.Event, 8), gone: make(chan struct{}, 100)}
+}
+
+func (g *guest) note(payload []byte, format string, args ...any) *rapi.Refusal {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls = append(g.calls, fmt.Sprintf(format, args...))
+	g.payload = payload
+	return g.refuse
+}
+
+func (g *guest) Next(ctx context.Context) (*rapi.Event, error) {
+	g.mu.Lock()
+	refuse := g.refuse
+	g.mu.Unlock()
+	if refuse != nil {
+		return nil, refuse
+	}
+	select {
+	case e := <-g.events:
+		return e, nil
+	case <-ctx.Done():
+		g.gone <- struct{}{}
+		return nil, ctx.Err()
+	}
+}
+
+func (g *guest) Respond(id, inv string, p []byte) *rapi.Refusal {
+	return g.note(p, "respond %s %s", id, inv)
+}
+
+func (g *guest) Oversize(id, inv string) *rapi.Refusal {
+	return g.note(nil, "oversize %s %s", id, inv)
+}
+
+func (g *guest) Fail(id, inv, errorType string, p []byte) *rapi.Refusal {
+	return g.note(p, "fail %s %s %s", id, inv, errorType)
+}
+
+func (g *guest) FailInit(errorType string, p []byte) *rapi.Refusal {
+	return g.note(p, "fail-init %s", errorType)
+}
+
+// told gives the calls so far and the payload of the last one.
+func (g *guest) told() (string, string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Join(g.calls, "; "), string(g.payload)
+}
+
+// peer is one connection of a process in the box.
+type peer struct {
+	net.Conn
+	r *bufio.Reader
+	t testing.TB
+}
+
+type server struct {
+	*rapi.Server
+	address string
+	t       testing.TB
+}
+
+func serve(t testing.TB, g rapi.Guest, o rapi.Options) *server {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{rapi.Serve(l, g, o), l.Addr().String(), t}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		until(t, "all goroutines ended", func() bool { return runtime.NumGoroutine() <= before })
+	})
+	return s
+}
+
+func (s *server) dial() *peer {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		s.t.Fatal(err)
+	}
+	return &peer{c, bufio.NewReader(c), s.t}
+}
+
+func (p *peer) send(text string) *peer {
+	p.t.Helper()
+	if _, err := io.WriteString(p, text); err != nil {
+		p.t.Fatalf("send: %v", err)
+	}
+	return p
+}
+
+// answer reads one answer to a request of the method.
+func (p *peer) answer(method string) (*http.Response, string) {
+	p.t.Helper()
+	resp, err := http.ReadResponse(p.r, &http.Request{Method: method})
+	if err != nil {
+		p.t.Fatalf("no answer: %v", err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatalf("broken answer: %v", err)
+	}
+	return resp, string(body)
+}
+
+// want reads one answer and compares.
+func (p *peer) want(status int, body string) {
+	p.t.Helper()
+	resp, got := p.answer("POST")
+	if resp.StatusCode != status || got != body {
+		p.t.Errorf("got %d %s, want %d %s", resp.StatusCode, got, status, body)
+	}
+}
+
+// ended reports that the server closed the connection and sent nothing more.
+func (p *peer) ended() {
+	p.t.Helper()
+	rest, err := io.ReadAll(p.r)
+	var timeout net.Error
+	if len(rest) > 0 || errors.As(err, &timeout) && timeout.Timeout() {
+		p.t.Errorf("the connection goes on: %q, %v", rest, err)
+	}
+}
+
+func until(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !done(); {
+		if time.Now().After(end) {
+			t.Fatalf("never happened: %s", what)
+		}
+		runtime.Gosched()
+	}
+}
+
+const (
+	next = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: h\r\n\r\n"
+	ok   = `{"status":"OK"}`
+)
+
+func post(path, headers, body string) string {
+	return fmt.Sprintf("POST /2018-06-01/runtime/%s HTTP/1.1\r\nHost: h\r\n%sContent-Length: %d\r\n\r\n%s", path, headers, len(body), body)
+}
+
+func event(id, payload string) *rapi.Event {
+	return &rapi.Event{RequestID: id, InvocationID: "i-" + id, ARN: "arn", DeadlineMS: 1700000000123, Payload: []byte(payload)}
+}
+
+func TestNextShowsTheEventWithAWSsHeaders(t *testing.T) {
+	g := newGuest()
+	p := serve(t, g, rapi.Options{}).dial()
+	g.events <- &rapi.Event{
+		RequestID: "r1", InvocationID: "i1", ARN: "arn:aws:lambda:eu-west-1:123456789012:function:f:prod", Trace: "Root=1-a",
+		ClientContext: "{\"a\":\r\n\"\xc3\xa9\"}", TenantID: "blue\r\nX-Evil: 1", DeadlineMS: 1700000000123, Payload: []byte(`{"k":1}`),
+	}
+	resp, body := p.send(next).answer("GET")
+	if resp.StatusCode != 200 || body != `{"k":1}` {
+		t.Errorf("got %d %s", resp.StatusCode, body)
+	}
+	want := http.Header{
+		"Content-Type":                        {"application/json"},
+		"Content-Length":                      {"7"},
+		"Lambda-Runtime-Aws-Request-Id":       {"r1"},
+		"Lambda-Runtime-Deadline-Ms":          {"1700000000123"},
+		"Lambda-Runtime-Invoked-Function-Arn": {"arn:aws:lambda:eu-west-1:123456789012:function:f:prod"},
+		"Lambda-Runtime-Trace-Id":             {"Root=1-a"},
+		"Lambda-Runtime-Client-Context":       {"{\"a\":  \"\xc3\xa9\"}"},
+		"Lambda-Runtime-Aws-Tenant-Id":        {"blue  X-Evil: 1"},
+		"Lambda-Runtime-Invocation-Id":        {"i1"},
+	}
+	if fmt.Sprint(resp.Header) != fmt.Sprint(want) {
+		t.Errorf("got  %v\nwant %v", resp.Header, want)
+	}
+
+	g.events <- event("r2", strings.Repeat("x", 1<<20)) // beside its headers
+	resp, body = p.send(next).answer("GET")
+	if len(body) != 1<<20 || resp.Header.Get("Lambda-Runtime-Aws-Request-Id") != "r2" {
+		t.Errorf("got %d bytes, %v", len(body), resp.Header)
+	}
+	if _, there := resp.Header["Lambda-Runtime-Client-Context"]; there {
+		t.Error("an empty member has a header")
+	}
+}
+
+func TestAnAnswerAndTheNextQuestionInOneWriteAreBothServed(t *testing.T) {
+	g := newGuest()
+	p := serve(t, g, rapi.Options{}).dial()
+	g.events <- event("r0", "0")
+	p.send(next).answer("GET")
+	for i := 1; i < 50; i++ {
+		p.send(post(fmt.Sprintf("invocation/r%d/response", i-1), "", fmt.Sprint(i)) + next)
+		p.want(202, ok) // before there is an event
+		g.events <- event(fmt.Sprintf("r%d", i), "x")
+		if resp, _ := p.answer("GET"); resp.Header.Get("Lambda-Runtime-Aws-Request-Id") != fmt.Sprintf("r%d", i) {
+			t.Fatalf("got %v", resp.Header)
+		}
+	}
+	if calls, payload := g.told(); !strings.HasSuffix(calls, "respond r48 ") || payload != "49" {
+		t.Errorf("got %s with %s", calls, payload)
+	}
+}
+
+func TestWhatIsSentBehindAWaitingNextIsServedAfterIt(t *testing.T) {
+	g := newGuest()
+	p := serve(t, g, rapi.Options{}).dial()
+	p.send(next + "GET /ping HTTP/1.1\r\nHost: h\r\n\r\nBROKEN\r\n\r\n")
+	g.events <- event("r1", "x")
+	if resp, _ := p.answer("GET"); resp.Header.Get("Lambda-Runtime-Aws-Request-Id") != "r1" {
+		t.Fatalf("got %v", resp.Header)
+	}
+	p.want(200, "pong")
+	p.want(400, `{"errorMessage":"malformed request line","errorType":"InvalidRequest"}`)
+	p.ended()
+}
+
+func TestAnswersAreHandedInWithTheirIDsAndTypes(t *testing.T) {
+	for _, c := range []struct{ request, told, payload string }{
+		{post("invocation/r1/response", "", `{"a":1}`), "respond r1 ", `{"a":1}`},
+		{post("invocation/r1/response", "", ""), "respond r1 ", ""},
+		{post("invocation/r1/response", "Lambda-Runtime-Invocation-Id: i1\r\n", "x"), "respond r1 i1", "x"},
+		{post("invocation/r1/response", "Lambda-Runtime-Function-Response-Mode: streaming\r\n", "x"), "respond r1 ", "x"},
+		{post("invocation/r1/error", "Lambda-Runtime-Function-Error-Type: Function.Oops\r\n", `{"e":1}`), "fail r1  Function.Oops", `{"e":1}`},
+		{post("invocation/r1/error", "Lambda-Runtime-Function-Error-Type: ValueError\r\nLambda-Runtime-Function-XRay-Error-Cause: "+strings.Repeat("c", 1<<20)+"\r\n", "{}"), "fail r1  Runtime.Unknown", "{}"},
+		{post("invocation/r1/error", "", "{}"), "fail r1  Runtime.Unknown", "{}"},
+		{post("init/error", "Lambda-Runtime-Function-Error-Type: Runtime.ImportModuleError\r\n", `{"e":1}`), "fail-init Runtime.ImportModuleError", `{"e":1}`},
+		{chunked("invocation/r1/response", "", "3\r\nabc\r\n10;ext=\"1\"\r\n0123456789abcdef\r\n0\r\n\r\n"), "respond r1 ", "abc0123456789abcdef"},
+		{chunked("invocation/r1/response", "", "0\r\n\r\n"), "respond r1 ", ""},
+		{chunked("invocation/r1/response", "Lambda-Runtime-Function-Response-Mode: streaming\r\n", "3\r\nabc\r\n0\r\nLambda-Runtime-Function-Error-Type: Function.Late\r\nLambda-Runtime-Function-Error-Body: eyJlIjoxfQ==\r\n\r\n"), "fail r1  Function.Late", `{"e":1}`},
+		{chunked("invocation/r1/response", "", "3\r\nabc\r\n0\r\nLambda-Runtime-Function-Error-Type: Bad\r\nLambda-Runtime-Function-Error-Body: %%%\r\n\r\n"), "fail r1  Runtime.Unknown", "abc"},
+	} {
+		g := newGuest()
+		p := serve(t, g, rapi.Options{}).dial()
+		p.send(c.request).want(202, ok)
+		if told, payload := g.told(); told != c.told || payload != c.payload {
+			t.Errorf("%.80q: got %q with %q, want %q with %q", c.request, told, payload, c.told, c.payload)
+		}
+		p.send("GET /ping HTTP/1.1\r\nHost: h\r\n\r\n").want(200, "pong")
+	}
+}
+
+func chunked(path, headers, body string) string {
+	return "POST /2018-06-01/runtime/" + path + " HTTP/1.1\r\nHost: h\r\n" + headers + "Transfer-Encoding: chunked\r\n\r\n" + body
+}
+
+func TestARequestMayComeByteByByte(t *testing.T) {
+	g := newGuest()
+	p := serve(t, g, rapi.Options{}).dial()
+	g.events <- event("r1", "x")
+	for _, b := range []byte(next + chunked("invocation/r1/response", "", "3\r\nabc\r\n0\r\nA: b\r\n\r\n")) {
+		p.send(string(b))
+	}
+	p.answer("GET")
+	p.want(202, ok)
+	if told, payload := g.told(); told != "respond r1 " || payload != "abc" {
+		t.Errorf("got %q with %q", told, payload)
+	}
+}
+
+func TestRefusalsOfTheGuestAreAnsweredAsTheyAre(t *testing.T) {
+	g := newGuest()
+	g.refuse = &rapi.Refusal{Status: 403, Type: "InvalidStateTransition", Message: `not "now"`}
+	p := serve(t, g, rapi.Options{MaxBody: 10}).dial()
+	for _, request := range []string{
+		next, post("invocation/r1/response", "", "x"), post("invocation/r1/error", "", "x"), post("init/error", "", "x"),
+		post("invocation/r1/response", "", strings.Repeat("x", 11)), post("invocation/r1/response", "Lambda-Runtime-Function-Response-Mode: x\r\n", "x"),
+	} {
+		p.send(request).want(403, `{"errorMessage":"not \"now\"","errorType":"InvalidStateTransition"}`)
+	}
+}
+
+func TestAnUnknownResponseModeFailsTheInvocation(t *testing.T) {
+	g := newGuest()
+	p := serve(t, g, rapi.Options{}).dial()
+	p.send(post("invocation/r1/response", "Lambda-Runtime-Function-Response-Mode: quick\r\n", "abc"))
+	p.want(400, `{"errorMessage":"Invalid function response mode","errorType":"InvalidFunctionResponseMode"}`)
+	if told, _ := g.told(); told != "fail r1  Runtime.InvalidResponseModeHeader" {
+		t.Errorf("got %q", told)
+	}
+	p.send("GET /ping HTTP/1.1\r\nHost: h\r\n\r\n").want(200, "pong")
+}
+
+func TestAnAnswerAboveTheLimitIsRefusedAndTheConnectionGoesOn(t *testing.T) {
+	const tooLarge = `{"errorMessage":"Exceeded maximum allowed payload size (6291556 bytes).","errorType":"RequestEntityTooLarge"}`
+	body := strings.Repeat("x", kiln.MaxResponsePayload+1)
+	for name, request := range map[string]string{
+		"length": post("invocation/r1/response", "", body),
+		"chunks": chunked("invocation/r1/response", "", fmt.Sprintf("%x\r\n%s\r\n1\r\nx\r\n%x\r\n%s\r\n0\r\n\r\n", len(body)-1, body[1:], len(body), body)),
+		"error":  post("invocation/r1/error", "", body),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			p := serve(t, g, rapi.Options{}).dial()
+			go func() { _, _ = io.WriteString(p, request+next) }() // a client that writes before it reads
+			p.want(413, tooLarge)
+			g.events <- event("r2", "x")
+			p.answer("GET")
+			if told, _ := g.told(); told != "oversize r1 " {
+				t.Errorf("got %q", told)
+			}
+		})
+	}
+	t.Run("just fits", func(t *testing.T) {
+		g := newGuest()
+		p := serve(t, g, rapi.Options{}).dial()
+		go func() { _, _ = io.WriteString(p, post("invocation/r1/response", "", body[1:])) }()
+		p.want(202, ok)
+		if told, payload := g.told(); told != "respond r1 " || len(payload) != kiln.MaxResponsePayload {
+			t.Errorf("got %q with %d bytes", told, len(payload))
+		}
+	})
+}
+
+func TestAnEndlessBodyIsCutOff(t *testing.T) {
+	g := newGuest()
+	p := serve(t, g, rapi.Options{}).dial()
+	p.send(post("invocation/r1/response", "", "")[:0] + "POST /2018-06-01/runtime/invocation/r1/response HTTP/1.1\r\nHost: h\r\nContent-Length: 999999999999\r\n\r\n")
+	resp, _ := p.answer("POST")
+	if resp.StatusCode != 413 {
+		t.Errorf("got %d", resp.StatusCode)
+	}
+	p.ended()
+}
+
+func TestExpectContinueIsHonoured(t *testing.T) {
+	g := newGuest()
+	p := serve(t, g, rapi.Options{}).dial()
+	p.send("POST /2018-06-01/runtime/invocation/r1/response HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+	if line, err := p.r.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	if line, err := p.r.ReadString('\n'); err != nil || line != "\r\n" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	p.send("abc").want(202, ok)
+
+	// A body that is not wanted is not asked for.
+	p.send("POST /2018-06-01/runtime/invocation/r1/response HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
+	if resp, _ := p.answer("POST"); resp.StatusCode != 413 || !resp.Close {
+		t.Errorf("got %d, close %v", resp.StatusCode, resp.Close)
+	}
+	p.ended()
+}
+
+func TestHTTP10AndConnectionCloseEndTheConnectionAfterTheAnswer(t *testing.T) {
+	g := newGuest()
+	s := serve(t, g, rapi.Options{})
+	for _, request := range []string{
+		"GET /2018-06-01/runtime/invocation/next HTTP/1.0\r\n\r\n",
+		"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+	} {
+		p := s.dial().send(request)
+		g.events <- event("r1", "x")
+		if resp, body := p.answer("GET"); body != "x" || !resp.Close {
+			t.Errorf("got %q, close %v", body, resp.Close)
+		}
+		p.ended()
+	}
+	p := s.dial().send("POST /2018-06-01/runtime/invocation/r1/response HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
+	p.want(202, ok)
+	p.ended()
+	p = s.dial().send("POST /2018-06-01/runtime/invocation/r1/response HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx")
+	p.want(202, ok)
+	p.send("GET /ping HTTP/1.0\r\n\r\n").want(200, "pong")
+	p.ended()
+}
+
+func TestOtherPathsAndMethodsAreRefused(t *testing.T) {
+	g := newGuest()
+	p := serve(t, g, rapi.Options{}).dial()
+	for request, want := range map[string]string{
+		"GET /":                                      "404",
+		"GET /2018-06-01/runtime/invocation/":        "404",
+		"GET /2018-06-01/runtime/invocation/r1":      "404",
+		"GET /2018-06-01/runtime/invocation/r1/x":    "404",
+		"GET /2018-06-01/runtime/invocation/next/":   "404",
+		"GET /2018-06-01/runtime/restore/next":       "404",
+		"POST /2018-06-01/runtime/restore/error":     "404",
+		"POST /2018-06-01/runtime/invocation/next":   "405 GET",
+		"HEAD /2018-06-01/runtime/invocation/next":   "405 GET",
+		"GET /2018-06-01/runtime/init/error":         "405 POST",
+		"PUT /2018-06-01/runtime/invocation/r/error": "405 POST",
+		"BREW /ping":                            "405 GET, HEAD",
+		"HEAD /ping":                            "200",
+		"POST /2020-01-01/extension/register":   "501",
+		"GET /2020-01-01/extension/event/next":  "501",
+		"PUT /2022-07-01/telemetry":             "501",
+		"PUT /2020-08-15/logs":                  "501",
+		"GET /2020-01-01/extensionx/event/next": "404",
+	} {
+		method, _, _ := strings.Cut(request, " ")
+		body := ""
+		if method == "POST" || method == "PUT" {
+			body = "Content-Length: 3\r\n\r\nabc"
+		} else {
+			body = "\r\n"
+		}
+		resp, text := p.send(request + " HTTP/1.1\r\nHost: h\r\n" + body).answer(method)
+		got := strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("Allow")))
+		if got != want || resp.Close {
+			t.Errorf("%s: got %s, close %v; want %s", request, got, resp.Close, want)
+		}
+		if resp.StatusCode == 501 && !strings.Contains(text, "yet") {
+			t.Errorf("%s: got %s", request, text)
+		}
+	}
+	if told, _ := g.told(); told != "" {
+		t.Errorf("the guest was told %s", told)
+	}
+}
+
+func TestAMalformedRequestEndsItsConnectionAndNoOther(t *testing.T) {
+	g := newGuest()
+	s := serve(t, g, rapi.Options{})
+	runtimes := s.dial()
+	runtimes.send(next)
+	for _, request := range []string{
+		"GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n",
+		post("invocation/r1/response", "Content-Length: 1\r\n", "x"),
+		post("invocation/r1/response", "Transfer-Encoding: chunked\r\n", "x"),
+		chunked("invocation/r1/response", "", "3\r\nabcd\r\n0\r\n\r\n"),
+		chunked("invocation/r1/response", "", "3\nabc\n0\n\n"),
+		chunked("invocation/r1/response", "", "3 \r\nabc\r\n0\r\n\r\n"),
+		chunked("invocation/r1/response", "", "-3\r\nabc\r\n0\r\n\r\n"),
+		chunked("invocation/r1/response", "", "0x3\r\nabc\r\n0\r\n\r\n"),
+		chunked("invocation/r1/response", "", "\r\nabc\r\n0\r\n\r\n"),
+		chunked("invocation/r1/response", "", "fffffffffffffffff\r\nabc\r\n0\r\n\r\n"),
+		chunked("invocation/r1/response", "", "3;\x00\r\nabc\r\n0\r\n\r\n"),
+		chunked("invocation/r1/response", "", "3"+strings.Repeat(";", 5000)),
+		chunked("invocation/r1/response", "", "0\r\nContent-Length: 3\r\n\r\n"),
+		chunked("invocation/r1/response", "", "0\r\n A: b\r\n\r\n"),
+		strings.Repeat("A", 9000),
+		strings.Repeat("x", 2<<20),
+	} {
+		p := s.dial()
+		go func() { _, _ = io.WriteString(p, request+next) }()
+		if resp, _ := p.answer("POST"); resp.StatusCode != 400 || !resp.Close {
+			t.Errorf("%.60q: got %d, close %v", request, resp.StatusCode, resp.Close)
+		}
+		p.ended()
+	}
+	// A body that ends before its length is no answer.
+	p := s.dial().send(post("invocation/r1/response", "", "0123456789")[:90])
+	p.Close()
+	g.events <- event("r1", "x")
+	if _, body := runtimes.answer("GET"); body != "x" {
+		t.Errorf("got %q", body)
+	}
+	if told, _ := g.told(); told != "" {
+		t.Errorf("the guest was told %s", told)
+	}
+}
+
+func TestNextEndsWithItsConnection(t *testing.T) {
+	g := newGuest()
+	s := serve(t, g, rapi.Options{})
+	p := s.dial().send(next)
+	until(t, "the guest is asked", func() bool { return !s.Settle(time.Millisecond) })
+	p.Close()
+	select {
+	case <-g.gone:
+	case <-time.After(20 * time.Second):
+		t.Fatal("Next goes on without its connection")
+	}
+	if !s.Settle(20 * time.Second) {
+		t.Error("a connection is left")
+	}
+}
+
+func TestTooManyConnectionsAreClosed(t *testing.T) {
+	g := newGuest()
+	s := serve(t, g, rapi.Options{MaxConns: 3})
+	var open []*peer
+	for range 3 {
+		p := s.dial()
+		p.send("GET /ping HTTP/1.1\r\nHost: h\r\n\r\n").want(200, "pong")
+		open = append(open, p)
+	}
+	s.dial().ended()
+	open[0].Close()
+	until(t, "a place becomes free", func() bool {
+		p := s.dial()
+		defer p.Close()
+		if _, err := io.WriteString(p, "GET /ping HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+			return false
+		}
+		_, err := p.r.ReadByte()
+		return err == nil
+	})
+}
+
+func TestTheServerHoldsOneLargeBodyAtATime(t *testing.T) {
+	g := newGuest()
+	s := serve(t, g, rapi.Options{})
+	body := strings.Repeat("x", 6<<20)
+	request := []byte(post("invocation/r1/response", "", body))
+
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var peers []*peer
+	for range 40 { // each announces 6 MB and sends the half of it
+		p := s.dial()
+		peers = append(peers, p)
+		go func() { _, _ = p.Write(request[:len(request)/2]) }()
+	}
+	until(t, "they have sent something", func() bool { return !s.Settle(200 * time.Millisecond) })
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.TotalAlloc) - int64(before.TotalAlloc); grown > 40<<20 {
+		t.Errorf("40 clients made the server allocate %d MB", grown>>20)
+	}
+	for _, p := range peers {
+		p.Close()
+	}
+	p := s.dial()
+	go func() { _, _ = p.Write(request) }()
+	p.want(202, ok)
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	g := newGuest()
+	s := serve(t, g, rapi.Options{})
+	waiting, idle, half := s.dial().send(next), s.dial(), s.dial().send("GET /pi")
+	idle.send("GET /ping HTTP/1.1\r\nHost: h\r\n\r\n").want(200, "pong")
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+	for _, p := range []*peer{waiting, idle, half} {
+		p.ended()
+	}
+	if _, err := net.Dial("tcp", s.address); err == nil {
+		t.Error("it still listens")
+	}
+}
+
+func TestSettleWaitsForWhatWasSent(t *testing.T) {
+	g := newGuest()
+	s := serve(t, g, rapi.Options{})
+	if !s.Settle(0) {
+		t.Error("nothing is open, but it does not settle")
+	}
+	for i := range 200 {
+		p := s.dial()
+		// The client does not wait for its answer.
+		p.send(post(fmt.Sprintf("invocation/r%d/response", i), "", "x"))
+		until(t, "the connection is taken", func() bool { return !s.Settle(0) || seen(g, i) })
+		p.Close()
+		if !s.Settle(20 * time.Second) {
+			t.Fatal("a connection is left")
+		}
+		if !seen(g, i) {
+			t.Fatalf("answer %d was not heard", i)
+		}
+	}
+}
+
+func seen(g *guest, i int) bool {
+	told, _ := g.told()
+	return strings.Contains(told, fmt.Sprintf("respond r%d ", i))
+}
