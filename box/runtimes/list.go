@@ -43,9 +43,9 @@ func (b *Book) List(ctx context.Context) []Entry {
 	return entries
 }
 
-// Identifiers gives the identifiers of a family, the newest version first. It asks
-// no interpreter.
-func (b *Book) Identifiers(family string) []string {
+// Newest looks at the runtimes of a family from the newest on and stops at the
+// first that is ready. It gives all that it looked at.
+func (b *Book) Newest(ctx context.Context, family string) []Entry {
 	var all []*descriptor
 	for _, d := range b.descriptors {
 		if d.Family == family {
@@ -53,11 +53,15 @@ func (b *Book) Identifiers(family string) []string {
 		}
 	}
 	slices.SortFunc(all, func(x, y *descriptor) int { return compareIdentifiers(y, x) })
-	names := make([]string, 0, len(all))
+	var entries []Entry
 	for _, d := range all {
-		names = append(names, d.Identifier)
+		e := b.entry(ctx, d)
+		entries = append(entries, e)
+		if e.State == Ready {
+			break
+		}
 	}
-	return names
+	return entries
 }
 
 func (b *Book) entry(ctx context.Context, d *descriptor) Entry {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -120,7 +121,7 @@ func (d *deployment) settleRuntime(ctx context.Context, existing *client.Functio
 		f.Runtime = value(existing.Runtime)
 		return nil
 	}
-	list, err := d.runtimes(ctx)
+	list, err := d.runtimes(ctx, url.Values{"newest": {f.Runtime}})
 	if err != nil {
 		return err
 	}

@@ -95,12 +95,24 @@ func logRecordOf(r logs.Record) api.LogRecord {
 // runtimesDoor is the book of runtimes in the words of door/api.
 type runtimesDoor struct{ book *runtimes.Book }
 
-var _ api.Runtimes = runtimesDoor{}
+var (
+	_ api.Runtimes = runtimesDoor{}
+	_ api.Newest   = runtimesDoor{}
+)
 
 // List is api.Runtimes.
 func (d runtimesDoor) List(ctx context.Context) []api.RuntimeEntry {
+	return runtimeEntries(d.book.List(ctx))
+}
+
+// Newest is api.Newest.
+func (d runtimesDoor) Newest(ctx context.Context, family string) []api.RuntimeEntry {
+	return runtimeEntries(d.book.Newest(ctx, family))
+}
+
+func runtimeEntries(list []runtimes.Entry) []api.RuntimeEntry {
 	var out []api.RuntimeEntry
-	for _, e := range d.book.List(ctx) {
+	for _, e := range list {
 		out = append(out, api.RuntimeEntry{Identifier: e.Identifier, State: string(e.State), Source: e.Source, How: e.How, Deprecated: e.Deprecated})
 	}
 	return out

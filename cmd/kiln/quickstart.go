@@ -29,7 +29,7 @@ stay in the foreground with a live log until Ctrl-C.`,
 		if err != nil {
 			return err
 		}
-		c.quiet(choices)
+		c.quiet(choices, "warn")
 		tour, err := planTour(w, dir)
 		if err != nil {
 			return err
@@ -39,12 +39,12 @@ stay in the foreground with a live log until Ctrl-C.`,
 	return cmd
 }
 
-// quiet lets the server say only what goes wrong, unless a level was asked for:
-// what is to be seen are the words of the functions.
-func (c *config) quiet(choices []choice) {
+// quiet lets the server say less than it would by itself, unless a level was asked
+// for: what is to be seen are the words of the functions.
+func (c *config) quiet(choices []choice, level string) {
 	for _, ch := range choices {
 		if ch.Key == "log-level" && ch.Source == "default" {
-			c.LogLevel = "warn"
+			c.LogLevel = level
 		}
 	}
 }

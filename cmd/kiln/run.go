@@ -44,7 +44,7 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 		if err != nil {
 			return err
 		}
-		c.quiet(choices)
+		c.quiet(choices, "error")
 		r, err := runOnce(cmd.Context(), w, c, f, payload, *quiet)
 		if err != nil {
 			return err

@@ -34,7 +34,11 @@ func runOnce(ctx context.Context, w world, c *config, f *function, payload []byt
 		return nil, err
 	}
 	defer func() {
-		closing, cancel := deadline(c.DrainTimeout, w.again)
+		drain := c.DrainTimeout
+		if ctx.Err() != nil { // the user does not want the answer any more
+			drain = 0
+		}
+		closing, cancel := deadline(drain, w.again)
 		defer cancel()
 		err = errors.Join(err, s.close(closing))
 	}()
@@ -45,14 +49,6 @@ func runOnce(ctx context.Context, w world, c *config, f *function, payload []byt
 	silent := w
 	silent.talk = io.Discard
 	d := &deployment{server: server, function: f, w: silent}
-	if f.Architecture == "" && f.source.Architecture == "" {
-		f.Architecture = hostArchitecture()
-	}
-	if isFamily(f.Runtime) {
-		if f.Runtime, err = s.newestReady(ctx, f.Runtime); err != nil {
-			return nil, err
-		}
-	}
 	if _, err := d.run(ctx); err != nil {
 		return nil, server.explain(err, "")
 	}
@@ -61,22 +57,6 @@ func runOnce(ctx context.Context, w world, c *config, f *function, payload []byt
 		return nil, server.explain(err, f.Name)
 	}
 	return &answer{payload: out.Payload, failed: out.FunctionError != ""}, nil
-}
-
-// newestReady gives the highest identifier of a family that this machine serves,
-// asking from the top so that few interpreters are started.
-func (s *stack) newestReady(ctx context.Context, family string) (string, error) {
-	var reason error
-	for _, id := range s.runtimes.Identifiers(family) {
-		_, err := s.runtimes.Runtime(ctx, id, hostArchitecture())
-		if err == nil {
-			return id, nil
-		}
-		if reason == nil {
-			reason = err
-		}
-	}
-	return "", platformf("kiln runtime ls shows what there is", "no %s is ready on this machine: %w", family, reason)
 }
 
 // inProcess gives a client whose requests go straight to the door.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -150,12 +151,12 @@ func (b *progressBar) end() {
 // serverShelf is the shelf of a running server.
 type serverShelf struct{ s *server }
 
-func (r serverShelf) list(ctx context.Context) ([]runtimeEntry, error) { return r.s.runtimes(ctx) }
+func (r serverShelf) list(ctx context.Context) ([]runtimeEntry, error) { return r.s.runtimes(ctx, nil) }
 
-// runtimes lists what the server knows.
-func (s *server) runtimes(ctx context.Context) ([]runtimeEntry, error) {
+// runtimes lists what the server knows; a query narrows it.
+func (s *server) runtimes(ctx context.Context, query url.Values) ([]runtimeEntry, error) {
 	var list []runtimeEntry
-	err := s.get(ctx, nil, &list, "runtimes")
+	err := s.get(ctx, query, &list, "runtimes")
 	return list, err
 }
 

@@ -126,6 +126,10 @@ func (s *server) refused(e *client.Error, function string) error {
 			what += " (" + e.Reason + ")"
 		}
 		return &failure{code: exitPlatform, what: what, err: errors.New(e.Message), todo: "try again in a moment"}
+	case "HTTP400":
+		if strings.Contains(e.Message, "to an HTTPS server") {
+			return platformf("its URL begins with https://", "%s speaks TLS", s.endpoint)
+		}
 	case "HTTP404":
 		todo = "is " + s.endpoint + " a kiln server?"
 	}

@@ -27,7 +27,13 @@ func (s *Server) listRuntimes(w http.ResponseWriter, r *http.Request, _ *call) {
 		s.missing(w, "runtimes")
 		return
 	}
-	list := s.o.Runtimes.List(r.Context())
+	var list []RuntimeEntry
+	family := r.URL.Query().Get("newest")
+	if newest, ok := s.o.Runtimes.(Newest); ok && family != "" {
+		list = newest.Newest(r.Context(), family)
+	} else {
+		list = s.o.Runtimes.List(r.Context())
+	}
 	if list == nil {
 		list = []RuntimeEntry{}
 	}

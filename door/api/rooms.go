@@ -113,6 +113,13 @@ type Runtimes interface {
 	Release(ctx context.Context, identifier, architecture string) string
 }
 
+// Newest is an optional power of a shelf: it looks at the runtimes of a family from
+// the newest on and stops at the first that is ready, so that few interpreters are
+// asked. It gives all that it looked at.
+type Newest interface {
+	Newest(ctx context.Context, family string) []RuntimeEntry
+}
+
 // RuntimeEntry is one runtime of the shelf, as the API of kiln sends it.
 type RuntimeEntry struct {
 	Identifier string `json:"identifier"`
