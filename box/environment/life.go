@@ -173,16 +173,19 @@ func (e *Environment) execute(api string) (sandbox.Process, *fault, error) {
 	if e.runtime.Family == "provided" && command[0] == "/var/task/bootstrap" {
 		paths = append(paths, "/opt/bootstrap")
 	}
-	program := sandbox.Program{
-		Args:   command,
-		Env:    variables(e.version, e.runtime, e.initType, api, e.source.Stream, e.credentials),
-		Dir:    "/var/task",
-		Stdout: e.journal.write,
-		Stderr: e.journal.write,
-	}
+	env := variables(e.version, e.runtime, e.initType, api, e.source.Stream, e.credentials)
 	for i, path := range paths {
-		program.Path = path
-		program.Args = append([]string{path}, command[1:]...)
+		program := sandbox.Program{
+			Path:   path,
+			Args:   append([]string{path}, command[1:]...),
+			Env:    env,
+			Dir:    "/var/task",
+			Stdout: e.journal.write,
+			Stderr: e.journal.write,
+		}
+		if h, ok := e.sandbox.(sandbox.HostPather); ok {
+			onHost(&program, h)
+		}
 		process, err := e.sandbox.Start(e.ctx, program)
 		var cannot *sandbox.StartError
 		switch {

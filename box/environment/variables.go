@@ -128,9 +128,10 @@ func randomText(n int) string {
 // script that the function names, with the command as its arguments. Custom
 // runtimes have no bootstrap of AWS that would call the wrapper.
 func wrapped(v *kiln.Version, rt kiln.Runtime) (wrapper string, command []string) {
+	command = rt.CommandFor(&v.Config)
 	wrapper = v.Config.Environment["AWS_LAMBDA_EXEC_WRAPPER"]
 	if wrapper == "" || rt.Family == "provided" {
-		return "", rt.Command
+		return "", command
 	}
-	return wrapper, append([]string{wrapper}, rt.Command...)
+	return wrapper, append([]string{wrapper}, command...)
 }

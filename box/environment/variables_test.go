@@ -120,6 +120,56 @@ func TestAFunctionCanChangeDefaultsAndNothingReserved(t *testing.T) {
 	}
 }
 
+// open is a box whose processes see the host's files.
+type open struct{ *box }
+
+func (open) HostPath(inside string) string {
+	for _, dir := range []string{"/tmp", "/var/task", "/var/lang", "/var/runtime"} {
+		if rest, ok := strings.CutPrefix(inside, dir); ok {
+			return "/host" + dir + rest
+		}
+	}
+	return inside
+}
+
+func TestWithoutAFilesystemOfItsOwnAProgramIsToldWhereThingsLie(t *testing.T) {
+	env := make(chan map[string]string, 1)
+	b := newBox(func(p *proc) sandbox.ExitStatus {
+		env <- p.env
+		return loop(echo)(p)
+	})
+	r := start(t, b, func(o *environment.Options) {
+		o.Sandbox = open{b}
+		o.Version.Config.Environment = map[string]string{"OWN": "/var/task/x", "PYTHONPATH": "lib:/var/task/lib"}
+		o.Runtime = kiln.Runtime{Identifier: "python3.11", Family: "python", Command: []string{"/var/lang/bin/python3.11", "-S", "/var/runtime/bootstrap.py"}}
+	})
+	r.free()
+	if got, want := b.log()[0], "start /host/var/lang/bin/python3.11 -S /host/var/runtime/bootstrap.py"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	got := <-env
+	for name, want := range map[string]string{
+		"TMPDIR": "/host/tmp", "LAMBDA_TASK_ROOT": "/host/var/task", "PYTHONPATH": "lib:/host/var/task/lib", "OWN": "/var/task/x",
+		"PATH": "/host/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+	} {
+		if got[name] != want {
+			t.Errorf("%s: got %q, want %q", name, got[name], want)
+		}
+	}
+}
+
+func TestTheHandlerIsPartOfTheCommandWhereTheRuntimeWantsIt(t *testing.T) {
+	b := newBox(loop(echo))
+	r := start(t, b, func(o *environment.Options) {
+		o.Version.Config.Handler = "main"
+		o.Runtime = kiln.Runtime{Identifier: "go1.x", Family: "go", Command: []string{"/var/task/${HANDLER}"}}
+	})
+	r.free()
+	if got := b.log()[0]; got != "start /var/task/main" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestEachEnvironmentHasCredentialsOfItsOwn(t *testing.T) {
 	a, _ := vars(t, func(*environment.Options) {})
 	b, _ := vars(t, func(*environment.Options) {})
