@@ -9,11 +9,12 @@ const (
 	smallest = 2 << 20
 )
 
-// budget counts the memory of a machine's environments. It only counts; whoever
+// budget counts a machine's environments and their memory. It only counts; whoever
 // calls it holds a lock.
 type budget struct {
 	limit        int64 // 0: memory is not counted
 	used         int64
+	most         int // environments
 	environments int
 	// pressed is set while the host itself is short of memory.
 	pressed bool
@@ -22,7 +23,7 @@ type budget struct {
 // take charges bytes for one more environment if they fit. The first environment
 // always fits: a budget that is too small must not stop a machine altogether.
 func (b *budget) take(bytes int64) bool {
-	if b.environments > 0 && (b.pressed || b.missing(bytes) > 0) {
+	if lack := b.lack(bytes); b.environments > 0 && (b.pressed || lack != shortage{}) {
 		return false
 	}
 	b.used += bytes
@@ -36,13 +37,25 @@ func (b *budget) give(bytes int64) {
 	b.environments--
 }
 
-// missing says how many bytes must become free before one more environment of this
-// size fits the budget; 0 when it fits now.
-func (b *budget) missing(bytes int64) int64 {
-	if b.limit == 0 {
-		return 0
+// shortage is what must become free before one more environment fits.
+type shortage struct {
+	bytes        int64
+	environments int
+}
+
+// lack says what is missing for one more environment of some size; nothing when it
+// fits the budget now.
+func (b *budget) lack(bytes int64) shortage {
+	s := shortage{environments: max(0, b.environments+1-b.most)}
+	if b.limit > 0 {
+		s.bytes = max(0, b.used+bytes-b.limit)
 	}
-	return max(0, b.used+bytes-b.limit)
+	return s
+}
+
+// metBy reports whether so many environments with so many bytes make up for it.
+func (s shortage) metBy(bytes int64, environments int) bool {
+	return bytes >= s.bytes && environments >= s.environments
 }
 
 // charge gives what an environment costs that was measured at some bytes: a

@@ -111,6 +111,13 @@ type tally struct {
 	rests, thaws, calls int
 }
 
+// set changes what this environment uses.
+func (e *environment) set(memory int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.memory = memory
+}
+
 func (e *environment) counts() tally {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -169,6 +176,8 @@ func (e *environment) Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.O
 		w.t.Errorf("environment of %v is invoked for %s, tenant %q", e.key, inv.Target.Revision, inv.Tenant)
 	}
 	e.free, e.inside = false, true
+	e.own.Add(1) // Close waits for this call as well
+	defer e.own.Done()
 	e.tally.calls++
 	if e.tally.resting {
 		e.tally.resting = false

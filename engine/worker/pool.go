@@ -85,10 +85,14 @@ func (p *pool) take(ctx context.Context) (*slot, uint64, time.Duration, error) {
 		p.mu.Unlock()
 		return nil, 0, 0, full()
 	}
-	wait := &waiter{granted: make(chan grant, 1)}
+	wait, _ := p.w.waiters.Get().(*waiter)
+	if wait == nil {
+		wait = newWaiter()
+	}
 	p.waiting.push(wait)
 	p.mu.Unlock()
 	s, use, err := p.wait(ctx, wait, began)
+	p.w.waiters.Put(wait)
 	p.w.waiting.Add(-1)
 	return s, use, time.Since(began), err
 }
@@ -97,8 +101,8 @@ func (p *pool) take(ctx context.Context) (*slot, uint64, time.Duration, error) {
 // too long, the caller goes away or no environment can be made.
 func (p *pool) wait(ctx context.Context, wait *waiter, began time.Time) (*slot, uint64, error) {
 	recheck := p.consider()
-	timer := time.NewTimer(shorter(recheck, p.w.o.MaxWait))
-	defer timer.Stop()
+	wait.timer.Reset(shorter(recheck, p.w.o.MaxWait))
+	defer wait.timer.Stop()
 	for {
 		select {
 		case g := <-wait.granted:
@@ -108,7 +112,7 @@ func (p *pool) wait(ctx context.Context, wait *waiter, began time.Time) (*slot, 
 				p.putBack(g.slot, g.use)
 			}
 			return nil, 0, kiln.Errorf(kiln.Unavailable, "the caller left while waiting for an environment: %w", context.Cause(ctx))
-		case <-timer.C:
+		case <-wait.timer.C:
 			left := p.w.o.MaxWait - time.Since(began)
 			if left <= 0 {
 				if g, granted := p.withdraw(wait); granted {
@@ -117,7 +121,7 @@ func (p *pool) wait(ctx context.Context, wait *waiter, began time.Time) (*slot, 
 				return nil, 0, p.late()
 			}
 			p.impatient()
-			timer.Reset(shorter(p.consider(), left))
+			wait.timer.Reset(shorter(p.consider(), left))
 		}
 	}
 }
@@ -140,7 +144,7 @@ func (p *pool) withdraw(wait *waiter) (grant, bool) {
 func (p *pool) consider() time.Duration {
 	now := time.Now()
 	p.mu.Lock()
-	need := p.need(now, 0)
+	need := p.need(now)
 	start := need > 0 && !p.queued
 	if start {
 		p.queued = true
@@ -161,18 +165,16 @@ func (p *pool) consider() time.Duration {
 	return recheck
 }
 
-// need says how many environments should be started; reserved of them are in the
-// machine's count already. It needs the lock.
-func (p *pool) need(now time.Time, reserved int) int {
+// need says how many environments should be started. It needs the lock.
+func (p *pool) need(now time.Time) int {
 	if now.Before(p.retryAt) {
 		return 0
 	}
-	room := p.w.o.MaxEnvironments - int(p.w.environments.Load()) + reserved
 	free := p.count[idle]
 	if p.w.o.IdleTimeout > 0 {
 		free += p.count[settling]
 	}
-	return grow(p.waiting.length, free, p.count[starting], room)
+	return grow(p.waiting.length, free, p.count[starting], p.w.o.MaxEnvironments-len(p.slots)+p.count[leaving])
 }
 
 // impatient stops counting upon the environments that have answered and are still
@@ -204,11 +206,11 @@ func (p *pool) lend(s *slot) uint64 {
 func (p *pool) answered(s *slot, use uint64, broken bool) {
 	p.mu.Lock()
 	p.running--
-	if s.use == use && s.state == busy {
-		if broken {
-			p.move(s, leaving)
-			s.close()
-		} else {
+	if s.use == use { // else the next caller has it by now
+		switch {
+		case broken:
+			p.dismiss(s)
+		case s.state == busy:
 			p.move(s, settling)
 		}
 	}
@@ -255,13 +257,13 @@ func (p *pool) putBack(s *slot, use uint64) {
 // be closed. The slot is frozen before anybody can take it, so that a freeze never
 // meets an invocation.
 func (p *pool) offer(s *slot) bool {
+	now := time.Now()
+	due := now.Sub(s.measured) >= measureEvery
 	for rested := false; ; rested = true {
 		if s.stopped || p.w.o.IdleTimeout == 0 && s.served > 0 {
 			p.mu.Unlock()
 			return false
 		}
-		now := time.Now()
-		due := now.Sub(s.measured) >= measureEvery
 		if wait := p.waiting.pop(); wait != nil {
 			g := grant{slot: s, use: p.lend(s)}
 			p.mu.Unlock()
@@ -299,11 +301,7 @@ func (p *pool) remeasure(s *slot, now time.Time, due bool) {
 func (p *pool) leave(s *slot) {
 	p.mu.Lock()
 	was := s.state
-	if was == idle {
-		p.idle = without(p.idle, s)
-	}
-	p.move(s, leaving)
-	s.close()
+	p.dismiss(s)
 	s.arrive()
 	p.mu.Unlock()
 	if was == starting && p.w.ctx.Err() == nil {
@@ -363,6 +361,16 @@ func (p *pool) hopeless(now time.Time) error {
 		return p.failed
 	}
 	return nil
+}
+
+// dismiss has an environment closed and lets nobody have it any more. It needs the
+// lock.
+func (p *pool) dismiss(s *slot) {
+	if s.state == idle {
+		p.idle = without(p.idle, s)
+	}
+	p.move(s, leaving)
+	s.close()
 }
 
 // late is the answer to a caller who has waited for as long as anybody may: the

@@ -1,12 +1,23 @@
 package worker
 
+import "time"
+
 // waiter is a caller that waits for an environment of a pool.
 type waiter struct {
 	// granted gets exactly one value when the waiter was taken out of its queue by
 	// somebody else than itself. It has room for it, so that giving never blocks.
 	granted    chan grant
+	timer      *time.Timer // its own, stopped while it does not wait
 	prev, next *waiter
 	queued     bool
+}
+
+// newWaiter makes a waiter, which can be used again when its wait is over: by then
+// it is in no queue and its grant was taken.
+func newWaiter() *waiter {
+	w := &waiter{granted: make(chan grant, 1), timer: time.NewTimer(time.Hour)}
+	w.timer.Stop()
+	return w
 }
 
 // grant is an environment or the reason why there is none.

@@ -1,8 +1,6 @@
 package worker
 
-import (
-	"time"
-)
+import "time"
 
 const (
 	// tick is how often busy environments and the host are looked at, and how
@@ -131,7 +129,7 @@ func (w *Worker) watchHost() {
 // shed has idle environments closed until some bytes are free or none is left, and
 // gives their number.
 func (w *Worker) shed(bytes int64) int {
-	n := len(w.idlest(nil, bytes))
+	n := len(w.idlest(nil, shortage{bytes: bytes}))
 	if n == 0 {
 		for _, p := range w.all() {
 			n += p.expire(time.Time{})

@@ -1,8 +1,6 @@
 package worker
 
-import (
-	"time"
-)
+import "time"
 
 // state is where a slot stands. Only the pool changes it, under its lock.
 type state int
@@ -57,11 +55,6 @@ func (s *slot) watch() {
 
 // turn waits for one token and acts on it; false means that the end has come.
 func (s *slot) turn() bool {
-	select {
-	case <-s.stop:
-		return false
-	default:
-	}
 	select {
 	case _, open := <-s.env.Idle():
 		return open && s.pool.freed(s)

@@ -18,12 +18,12 @@ type starter struct {
 	mu      sync.Mutex
 	free    int     // starts that may begin
 	ring    []*pool // those whose turn comes, each at most once
-	blocked []*pool // those that found no memory, in the order in which they try again
+	blocked []*pool // those that found no room, in the order in which they try again
 	waits   atomic.Int64
 	closed  bool
 }
 
-// tries is how many of the pools that wait for memory try again when some may have
+// tries is how many of the pools that wait for room try again when some may have
 // become free.
 const tries = 8
 
@@ -31,7 +31,7 @@ const tries = 8
 // turn has come.
 func (w *Worker) want(p *pool) { w.enter(func(s *starter) { s.ring = append(s.ring, p) }) }
 
-// unblock lets pools try again that found no memory. It is called whenever some may
+// unblock lets pools try again that found no room. It is called whenever some may
 // have become free and costs nothing when nobody waits.
 func (w *Worker) unblock() {
 	if w.starts.waits.Load() == 0 {
@@ -82,10 +82,10 @@ func (w *Worker) start() {
 }
 
 // startOne starts one environment of a pool, if it still needs one and there is
-// memory for it, and returns when its init is over or no longer to be waited for.
+// room for it, and returns when its init is over or no longer to be waited for.
 func (w *Worker) startOne(p *pool) {
 	p.mu.Lock()
-	cost, wanted := estimate(p.learned, p.limit), p.need(time.Now(), 0) > 0
+	cost, wanted := estimate(p.learned, p.limit), p.need(time.Now()) > 0
 	if !wanted {
 		p.queued = false
 	}
@@ -109,12 +109,12 @@ func (w *Worker) startOne(p *pool) {
 	w.launch(s)
 }
 
-// begin makes the slot of a start whose memory is reserved, unless nobody needs it
+// begin makes the slot of a start whose room is reserved, unless nobody needs it
 // any more, and puts the pool behind the others if it needs more than one.
 func (p *pool) begin(cost int64) *slot {
 	now := time.Now()
 	p.mu.Lock()
-	need := p.need(now, 1)
+	need := p.need(now)
 	if need < 1 {
 		p.queued = false
 		p.mu.Unlock()
@@ -181,7 +181,7 @@ func (p *pool) abort(s *slot, err error) {
 	p.fail(err)
 }
 
-// block keeps a pool until memory is free.
+// block keeps a pool until there is room.
 func (w *Worker) block(p *pool) {
 	s := &w.starts
 	s.mu.Lock()
@@ -196,17 +196,16 @@ func (w *Worker) block(p *pool) {
 func (w *Worker) reserve(p *pool, cost int64) bool {
 	for {
 		w.memory.Lock()
-		missing, pressed := w.memory.missing(cost), w.memory.pressed
+		lack, pressed := w.memory.lack(cost), w.memory.pressed
 		ok := w.memory.take(cost)
 		w.memory.Unlock()
 		if ok {
-			w.environments.Add(1)
 			return true
 		}
 		if pressed { // the reaper closes what has to be closed
 			return false
 		}
-		victims := w.idlest(p, missing)
+		victims := w.idlest(p, lack)
 		if len(victims) == 0 {
 			return false
 		}
@@ -225,7 +224,6 @@ func (w *Worker) release(cost int64) {
 	w.memory.Lock()
 	w.memory.give(cost)
 	w.memory.Unlock()
-	w.environments.Add(-1)
 }
 
 // giveBack takes the charge of a slot off the budget.
@@ -234,7 +232,6 @@ func (w *Worker) giveBack(s *slot) {
 	w.memory.give(s.charge)
 	s.charge = 0
 	w.memory.Unlock()
-	w.environments.Add(-1)
 }
 
 // recharge changes what a slot is charged for. A slot that was given back stays at
@@ -252,14 +249,14 @@ func (w *Worker) recharge(s *slot, cost int64) {
 	}
 }
 
-// idlest has the environments closed that were idle for longest, as many as it
-// takes to free some bytes, and gives them. Those of keep stay: it would only start
-// what it has closed. When all idle ones together are too small it closes none.
-func (w *Worker) idlest(keep *pool, bytes int64) []*slot {
+// idlest has the environments closed that were idle for longest, as many as make
+// up for what lacks, and gives them. Those of keep stay: it would only start what
+// it has closed. When all idle ones together are not enough it closes none, if
+// others are left.
+func (w *Worker) idlest(keep *pool, lack shortage) []*slot {
 	type candidate struct {
-		s      *slot
-		since  time.Time
-		charge int64
+		s     *slot
+		since time.Time
 	}
 	var found []candidate
 	for _, p := range w.all() {
@@ -268,7 +265,7 @@ func (w *Worker) idlest(keep *pool, bytes int64) []*slot {
 		}
 		p.mu.Lock()
 		for _, s := range p.idle {
-			found = append(found, candidate{s: s, since: s.since})
+			found = append(found, candidate{s, s.since})
 		}
 		p.mu.Unlock()
 	}
@@ -276,12 +273,13 @@ func (w *Worker) idlest(keep *pool, bytes int64) []*slot {
 	var sum int64
 	n := 0
 	w.memory.Lock()
-	for n < len(found) && sum < bytes {
+	for n < len(found) && !lack.metBy(sum, n) {
 		sum += found[n].s.charge
 		n++
 	}
+	alone := n == w.memory.environments // without them any size fits
 	w.memory.Unlock()
-	if sum < bytes {
+	if !lack.metBy(sum, n) && !alone {
 		return nil
 	}
 	var victims []*slot
@@ -300,8 +298,6 @@ func (p *pool) evict(s *slot) bool {
 	if s.state != idle {
 		return false
 	}
-	p.idle = without(p.idle, s)
-	p.move(s, leaving)
-	s.close()
+	p.dismiss(s)
 	return true
 }

@@ -109,8 +109,8 @@ type Worker struct {
 		sync.Mutex
 		budget
 	}
-	environments atomic.Int64 // all that hold memory, starting ones included
-	waiting      atomic.Int64 // callers in all queues
+	waiting atomic.Int64 // callers in all queues
+	waiters sync.Pool    // of *waiter
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -155,7 +155,7 @@ func New(o Options) *Worker {
 	w.changed = sync.NewCond(&w.mu)
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.starts.free = o.MaxStarting
-	w.memory.limit = w.size()
+	w.memory.limit, w.memory.most = w.size(), o.MaxEnvironments
 	w.owned.Go(w.reap)
 	return w
 }
