@@ -45,37 +45,30 @@ func (c *Cache) Compose(code string, rt kiln.Runtime) (kiln.Rootfs, error) {
 	}, nil
 }
 
-// base gives everything below the package. It is made once for each set of mounts
-// that a runtime has.
+// base gives everything below the package. It looks at the host once for each set
+// of mounts that a runtime has: cold starts wait for it.
 func (c *Cache) base(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
-	key := fmt.Sprintf("base %q", rt.Mounts)
-	for {
-		c.mu.Lock()
-		known := c.bases[key]
-		c.mu.Unlock()
-		if known != nil {
-			return known, nil
-		}
-		f, mine := c.claim(key)
-		if !mine {
-			<-f.done
-			if f.err != nil {
-				return nil, f.err
-			}
-			continue
-		}
-		mounts, err := c.makeBase(rt)
-		if f.err = err; err == nil {
-			c.mu.Lock()
-			c.bases[key] = mounts
-			c.mu.Unlock()
-		}
-		c.release(key, f)
-		return mounts, err
+	var key strings.Builder
+	for _, m := range rt.Mounts {
+		key.WriteString(m.Source + "\x00" + m.Target + "\x00")
 	}
+	c.mu.Lock()
+	known := c.bases[key.String()]
+	c.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	mounts, err := c.compose(rt)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bases[key.String()] = mounts
+	return mounts, nil
 }
 
-func (c *Cache) makeBase(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
+func (c *Cache) compose(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
 	mounts, links, err := c.hostMounts()
 	if err != nil {
 		return nil, fmt.Errorf("make base: %w", err)
@@ -85,11 +78,41 @@ func (c *Cache) makeBase(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := c.makeRoot(links, dirs, files)
+	root, err := c.root(links, dirs, files)
 	if err != nil {
 		return nil, fmt.Errorf("make base: %w", err)
 	}
-	return append([]kiln.RuntimeMount{{Source: root, Target: "/"}}, mounts...), nil
+	return slices.Insert(mounts, 0, kiln.RuntimeMount{Source: root, Target: "/"}), nil
+}
+
+// root gives the root directory with a set of links and places. It is made once
+// for all runtimes that need the same, which is all of them as a rule.
+func (c *Cache) root(links map[string]string, dirs, files []string) (string, error) {
+	key := fmt.Sprintf("root %q %q %q", links, dirs, files)
+	for {
+		c.mu.Lock()
+		known := c.roots[key]
+		c.mu.Unlock()
+		if known != "" {
+			return known, nil
+		}
+		f, mine := c.claim(key)
+		if !mine {
+			<-f.done
+			if f.err != nil {
+				return "", f.err
+			}
+			continue
+		}
+		var root string
+		if root, f.err = c.makeRoot(links, dirs, files); f.err == nil {
+			c.mu.Lock()
+			c.roots[key] = root
+			c.mu.Unlock()
+		}
+		c.release(key, f)
+		return root, f.err
+	}
 }
 
 // hostMounts gives what the base shows of the host, and the links of its root.
@@ -202,15 +225,13 @@ func (c *Cache) makeRoot(links map[string]string, dirs, files []string) (string,
 
 // makeDir makes a directory with all above it, readable by everybody.
 func makeDir(root *os.Root, name string) error {
-	if err := root.MkdirAll(name, 0o755); err != nil {
+	if _, err := root.Lstat(name); err == nil || name == "." {
 		return err
 	}
-	for ; name != "."; name = path.Dir(name) { // the umask does not count
-		if err := root.Chmod(name, 0o755); err != nil {
-			return err
-		}
+	if err := makeDir(root, path.Dir(name)); err != nil {
+		return err
 	}
-	return nil
+	return errors.Join(root.Mkdir(name, 0o755), root.Chmod(name, 0o755)) // the umask does not count
 }
 
 func makeFile(root *os.Root, name string, text []byte) error {

@@ -79,28 +79,43 @@ func amazonBundle(root *os.Root) error {
 }
 
 // copyFromHost copies a file or directory of the host that everybody may read.
-// Links into /usr stay links, because /usr is the host's; all others are followed.
-// What is not there, or not for everybody, is left out.
+// Links to what can be seen inside stay links; others are followed. What is not
+// there, or not for everybody, is left out.
 func (c *Cache) copyFromHost(root *os.Root, from, to string) error {
 	source := filepath.Join(c.host, from)
-	if info, err := os.Lstat(source); err == nil && info.Mode().Type() == fs.ModeSymlink {
-		link, err := os.Readlink(source)
-		if err != nil {
+	for range maxHops {
+		info, err := os.Lstat(source)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
 			return err
+		case info.Mode().Type() != fs.ModeSymlink:
+			return c.copyPlain(root, source, info, to)
 		}
-		if staysVisible(link) {
+		link, err := os.Readlink(source)
+		switch {
+		case err != nil:
+			return err
+		case staysVisible(link):
 			if err := makeDir(root, path.Dir(to)); err != nil {
 				return err
 			}
 			return root.Symlink(link, to)
+		case path.IsAbs(link):
+			source = filepath.Join(c.host, link)
+		default:
+			source = filepath.Join(filepath.Dir(source), link)
 		}
 	}
-	info, err := os.Stat(source)
+	return nil // links in a circle lead nowhere
+}
+
+// copyPlain copies a file, or a directory with all that is in it.
+func (c *Cache) copyPlain(root *os.Root, source string, info fs.FileInfo, to string) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && info.Mode().Perm()&0o004 == 0:
+	case info.Mode().Perm()&0o004 == 0:
 		return nil
-	case err != nil:
-		return err
 	case info.Mode().IsRegular():
 		if info.Size() > maxCopied {
 			return nil
@@ -120,8 +135,12 @@ func (c *Cache) copyFromHost(root *os.Root, from, to string) error {
 	if err := makeDir(root, to); err != nil {
 		return err
 	}
+	inside, err := filepath.Rel(c.host, source)
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
-		if err := c.copyFromHost(root, path.Join(from, e.Name()), path.Join(to, e.Name())); err != nil {
+		if err := c.copyFromHost(root, path.Join(inside, e.Name()), path.Join(to, e.Name())); err != nil {
 			return err
 		}
 	}

@@ -59,8 +59,9 @@ type Cache struct {
 	fault func(op, name string) error
 
 	mu    sync.Mutex
-	busy  map[string]*flight             // digests that are being unpacked or removed, bases that are being made
+	busy  map[string]*flight             // digests that are being unpacked or removed, root directories that are being made
 	bases map[string][]kiln.RuntimeMount // by the mounts of the runtime
+	roots map[string]string              // root directories by what is in them
 }
 
 // flight is the work on one digest that others wait for.
@@ -81,7 +82,7 @@ func Open(dataDir string, blobs Blobs, o Options) (*Cache, error) {
 	}
 	c := &Cache{
 		dir: filepath.Join(dataDir, "rootfs"), blobs: blobs, host: o.Host, resolv: o.ResolvConf,
-		slots: make(chan struct{}, o.Unpacking), busy: map[string]*flight{}, bases: map[string][]kiln.RuntimeMount{},
+		slots: make(chan struct{}, o.Unpacking), busy: map[string]*flight{}, bases: map[string][]kiln.RuntimeMount{}, roots: map[string]string{},
 	}
 	for _, stale := range []string{"tmp", "base"} {
 		if err := os.RemoveAll(filepath.Join(c.dir, stale)); err != nil {
