@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,7 +102,8 @@ func TestWrongConfigurationNamesThePlaceAndTheWayOut(t *testing.T) {
 					t.Errorf("got %q, want it to say %q", err, part)
 				}
 			}
-			if f, ok := err.(*failure); !ok || f.code != exitUsage {
+			var f *failure
+			if !errors.As(err, &f) || f.code != exitUsage {
 				t.Errorf("got %#v, want a failure of usage", err)
 			}
 		})

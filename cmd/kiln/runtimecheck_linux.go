@@ -27,12 +27,12 @@ func (s *stack) checkRuntime() func(context.Context, kiln.Runtime, []string) err
 	if !s.driver.Capabilities().PrivateFilesystem {
 		return nil
 	}
-	return func(ctx context.Context, rt kiln.Runtime, command []string) error {
+	return func(ctx context.Context, rt kiln.Runtime, command []string) (err error) {
 		empty, err := os.MkdirTemp("", "kiln-check-")
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(empty)
+		defer func() { err = errors.Join(err, os.RemoveAll(empty)) }()
 		if err := os.Chmod(empty, 0o755); err != nil {
 			return err
 		}

@@ -247,24 +247,25 @@ func runTour(ctx context.Context, t *tour, w world, endpoint string, failed <-ch
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	touring, cancel := context.WithCancel(ctx)
 	defer cancel()
-	over := make(chan error, 1)
+	var toured error
+	over := make(chan struct{})
 	go func() {
-		if err := t.visit(ctx, s); err != nil {
-			over <- err
-			return
+		defer close(over)
+		if toured = t.visit(touring, s); toured == nil {
+			toured = t.follow(touring, s)
 		}
-		over <- t.follow(ctx, s)
 	}()
 	select {
-	case err = <-over:
 	case err = <-failed:
 		cancel()
 		<-over
+		return err
+	case <-over:
 	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil { // the user ended it
 		return nil
 	}
-	return err
+	return toured
 }

@@ -18,7 +18,7 @@ var goArchitectures = map[string]string{"x86_64": "amd64", "arm64": "arm64"}
 // packGo compiles the main package of a folder for Linux and packs the program
 // alone as bootstrap. The Go tool's own cache makes a second build of unchanged
 // sources quick.
-func (s *Source) packGo(ctx context.Context, o Options) ([]byte, error) {
+func (s *Source) packGo(ctx context.Context, o Options) (z []byte, err error) {
 	arch, ok := goArchitectures[o.Architecture]
 	if !ok {
 		return nil, fmt.Errorf("architecture %q is unknown; functions are x86_64 or arm64", o.Architecture)
@@ -31,7 +31,7 @@ func (s *Source) packGo(ctx context.Context, o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	program := filepath.Join(tmp, "bootstrap")
 	var talk bytes.Buffer
 	cmd := exec.CommandContext(ctx, tool, "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, ".")

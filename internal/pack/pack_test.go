@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -295,7 +296,7 @@ func TestABrokenGoProgramShowsTheCompilersWords(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Pack(ctx, pack.Options{Architecture: "x86_64"}); err != context.Canceled {
+	if _, err := s.Pack(ctx, pack.Options{Architecture: "x86_64"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the context ended: got %v", err)
 	}
 }

@@ -126,7 +126,7 @@ func lookFolder(path string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // nothing was written
 	s.Language, s.Handler, err = find(root.FS())
 	return s, err
 }
@@ -157,11 +157,10 @@ func lookProgram(path string, r io.ReaderAt) (*Source, error) {
 
 // architecture gives the architecture of an ELF program in Lambda's words.
 func architecture(r io.ReaderAt) (string, error) {
-	f, err := elf.NewFile(r)
+	f, err := elf.NewFile(r) // which owns nothing that has to be closed
 	if err != nil {
 		return "", fmt.Errorf("not a program that can be read: %w", err)
 	}
-	defer f.Close()
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
 		return "", errors.New("an ELF file, but not a program")
 	}
