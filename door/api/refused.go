@@ -40,10 +40,13 @@ func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, kms *string, 
 	}
 }
 
+// fromS3 is the one setting for which there is another way.
+const fromS3 = "code from S3 (S3Bucket, S3Key, S3ObjectVersion)"
+
 // source are the members that say where code comes from, other than in the request.
 func source(bucket, key, version, mode, kms *string) []ask {
 	return []ask{
-		{"code from S3 (S3Bucket, S3Key, S3ObjectVersion); send it as ZipFile", bucket != nil || key != nil || version != nil},
+		{fromS3, bucket != nil || key != nil || version != nil},
 		{"S3ObjectStorageMode REFERENCE", other(mode, lambda.S3ObjectStorageModeCopy)},
 		{"SourceKMSKeyArn", value(kms) != ""},
 	}
@@ -102,7 +105,13 @@ func refuse(asks []ask, log *lambda.LoggingConfig) error {
 }
 
 // unsupported is the answer to a setting that kiln would not obey.
-func unsupported(member string) error { return invalid("kiln does not support " + member + " yet.") }
+func unsupported(member string) error {
+	text := "kiln does not support " + member + " yet."
+	if member == fromS3 {
+		text += " Send it as ZipFile."
+	}
+	return invalid(text)
+}
 
 // other reports whether a member is there and is not its default.
 func other(v *string, def string) bool { return v != nil && *v != def }
