@@ -107,7 +107,7 @@ func sweep(dir string) {
 		}
 		for _, name := range matches {
 			if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > time.Hour {
-				os.RemoveAll(name)
+				_ = os.RemoveAll(name) // the next start tries again
 			}
 		}
 	}

@@ -130,7 +130,7 @@ func (b *Book) build(ctx context.Context, dir string, d *descriptor, i *interpre
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work) // gone already when it was renamed
+	defer func() { _ = os.RemoveAll(work) }() // what cannot go now goes at the next start
 	if err := makeDir(work); err != nil {
 		return err
 	}

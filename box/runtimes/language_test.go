@@ -33,6 +33,11 @@ var machine struct {
 
 func TestMain(m *testing.M) {
 	pretend()
+	// The race detector lets a program sleep for a second at its end, and this one
+	// is started many times.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if machine.dir != "" {
 		os.RemoveAll(machine.dir)

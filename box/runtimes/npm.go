@@ -71,7 +71,7 @@ func (b *Book) fetchNode(ctx context.Context, d *descriptor, wanted string, prog
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }() // what cannot go now goes at the next start
 
 	archive, err := packNode(ctx, npm, newest.Version, work, progress)
 	if err != nil {
