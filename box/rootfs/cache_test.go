@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"kiln"
 	"kiln/box/rootfs"
@@ -255,6 +256,53 @@ func TestPrepareAndGCAgainstEachOther(t *testing.T) {
 	}
 	stop()
 	all.Wait()
+}
+
+func TestGCSparesWhatWasUnwantedForAShortTimeOnly(t *testing.T) {
+	now := time.Now()
+	b := &blobs{}
+	dir := t.TempDir()
+	c, err := rootfs.Open(dir, b, rootfs.Options{Host: emptyHost(t), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := b.add(sample(t))
+	code, err := prepare(t, c, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gc := func(kept bool) (there bool) {
+		if err := c.GC(func(string) bool { return kept }); err != nil {
+			t.Error(err)
+		}
+		_, err := os.Lstat(code)
+		return err == nil
+	}
+	for _, step := range []struct {
+		after   time.Duration
+		kept    bool
+		prepare bool
+		want    bool
+	}{
+		{after: 24 * time.Hour, want: true}, // unwanted from now on
+		{after: 19 * time.Minute, want: true},
+		{after: time.Minute, kept: true, want: true}, // wanted again
+		{after: 24 * time.Hour, want: true},
+		{after: 19 * time.Minute, prepare: true, want: true}, // a call came in between
+		{after: 2 * time.Minute, want: true},
+		{after: 17 * time.Minute, want: true},
+		{after: time.Minute, want: false},
+	} {
+		now = now.Add(step.after)
+		if step.prepare {
+			if _, err := prepare(t, c, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := gc(step.kept); got != step.want {
+			t.Fatalf("%+v: there is %v", step, got)
+		}
+	}
 }
 
 func FuzzZip(f *testing.F) {

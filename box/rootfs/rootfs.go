@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"kiln"
 )
@@ -45,6 +46,11 @@ type Options struct {
 	ResolvConf []byte
 	// Unpacking is how many packages are unpacked at once; 0 is 2.
 	Unpacking int
+	// Grace is how long GC must have found an unpacked package unwanted before it
+	// removes it: longer than an invocation can run, because the environment of a
+	// function that was deleted lives as long. 0 is 20 minutes, negative is none.
+	Grace time.Duration
+	Now   func() time.Time
 }
 
 // Cache is the directory of what was unpacked. Its methods are safe for concurrent
@@ -55,6 +61,8 @@ type Cache struct {
 	host   string
 	resolv []byte
 	slots  chan struct{} // one for each package that may be unpacked now
+	grace  time.Duration
+	now    func() time.Time
 	// fault, in tests, makes one operation on one file fail.
 	fault func(op, name string) error
 
@@ -62,6 +70,8 @@ type Cache struct {
 	busy  map[string]*flight             // digests that are being unpacked or removed, root directories that are being made
 	bases map[string][]kiln.RuntimeMount // by the mounts of the runtime
 	roots map[string]string              // root directories by what is in them
+	// unwanted is since when nobody wants what was unpacked, as GC found out.
+	unwanted map[string]time.Time
 }
 
 // flight is the work on one digest that others wait for.
@@ -80,9 +90,16 @@ func Open(dataDir string, blobs Blobs, o Options) (*Cache, error) {
 	if o.Unpacking <= 0 {
 		o.Unpacking = 2
 	}
+	if o.Grace == 0 {
+		o.Grace = 20 * time.Minute
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	c := &Cache{
 		dir: filepath.Join(dataDir, "rootfs"), blobs: blobs, host: o.Host, resolv: o.ResolvConf,
-		slots: make(chan struct{}, o.Unpacking), busy: map[string]*flight{}, bases: map[string][]kiln.RuntimeMount{}, roots: map[string]string{},
+		slots: make(chan struct{}, o.Unpacking), grace: o.Grace, now: o.Now,
+		busy: map[string]*flight{}, bases: map[string][]kiln.RuntimeMount{}, roots: map[string]string{}, unwanted: map[string]time.Time{},
 	}
 	for _, stale := range []string{"tmp", "base"} {
 		if err := os.RemoveAll(filepath.Join(c.dir, stale)); err != nil {
@@ -117,6 +134,7 @@ func (c *Cache) code(ctx context.Context, sha string) (string, error) {
 	for {
 		f, mine := c.claim(sha)
 		if mine {
+			c.want(sha)
 			f.err = c.unpackUnlessThere(ctx, sha)
 			c.release(sha, f)
 			return dir, f.err
@@ -154,8 +172,9 @@ func (c *Cache) unpackUnlessThere(ctx context.Context, sha string) error {
 	return c.unpack(ctx, sha, blob, size)
 }
 
-// GC removes the unpacked packages for which keep says no. The caller keeps those
-// that the catalog knows and those of living environments.
+// GC removes the unpacked packages for which keep has said no for as long as the
+// grace, and which nobody prepared meanwhile. The caller keeps those that the
+// catalog knows.
 func (c *Cache) GC(keep func(sha256 string) bool) error {
 	entries, err := os.ReadDir(filepath.Join(c.dir, "code"))
 	if err != nil {
@@ -163,21 +182,53 @@ func (c *Cache) GC(keep func(sha256 string) bool) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if sha := e.Name(); isDigest(sha) && !keep(sha) {
+		sha := e.Name()
+		switch {
+		case !isDigest(sha):
+		case keep(sha):
+			c.want(sha)
+		case c.ripe(sha):
 			errs = append(errs, c.remove(sha, keep))
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// want forgets that nobody wanted a package.
+func (c *Cache) want(sha string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.unwanted, sha)
+}
+
+// ripe notes that nobody wants a package and reports whether that is so for long
+// enough.
+func (c *Cache) ripe(sha string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.unwanted[sha]; !known {
+		c.unwanted[sha] = c.now()
+	}
+	return c.now().Sub(c.unwanted[sha]) >= c.grace
+}
+
+// isUnwanted reports whether GC found a package unwanted and nobody prepared it
+// since.
+func (c *Cache) isUnwanted(sha string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, known := c.unwanted[sha]
+	return known
+}
+
 // remove takes an unpacked package away in one step and then deletes it. One that
-// somebody works on stays.
+// somebody works on, or prepared again, stays.
 func (c *Cache) remove(sha string, keep func(string) bool) error {
 	f, mine := c.claim(sha)
 	if !mine {
 		return nil
 	}
-	if keep(sha) {
+	if keep(sha) || !c.isUnwanted(sha) {
 		c.release(sha, f)
 		return nil
 	}
@@ -185,6 +236,7 @@ func (c *Cache) remove(sha string, keep func(string) bool) error {
 	if err == nil {
 		err = os.Rename(c.codeDir(sha), filepath.Join(gone, sha))
 	}
+	c.want(sha) // it is not there to be unwanted
 	c.release(sha, f)
 	return errors.Join(err, os.RemoveAll(gone))
 }
