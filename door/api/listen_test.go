@@ -3,8 +3,8 @@ package api_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,27 +16,29 @@ import (
 	"kiln/door/api"
 )
 
-// listen serves a handler until stop is called, which gives Serve's answer.
-func listen(t *testing.T, h http.Handler, o api.ServeOptions) (address string, stop func() error) {
+// listen serves a handler until the end of the test, or until its Shutdown.
+func listen(t *testing.T, h http.Handler, c *tls.Config) (address string, srv *http.Server) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	srv = api.HTTPServer(h, c, nil)
 	done := make(chan error, 1)
-	go func() { done <- api.Serve(ctx, l, h, o) }()
-	stopped := false
-	stop = func() error {
-		cancel()
-		if stopped {
-			return nil
+	go func() {
+		if c != nil {
+			done <- srv.ServeTLS(l, "", "")
+		} else {
+			done <- srv.Serve(l)
 		}
-		stopped = true
-		return <-done
-	}
-	t.Cleanup(func() { _ = stop() }) // tests that care have looked
-	return l.Addr().String(), stop
+	}()
+	t.Cleanup(func() {
+		_ = srv.Close() // it may be closed already
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String(), srv
 }
 
 func TestShutdownLetsInvocationsEndAndStreamsGo(t *testing.T) {
@@ -49,7 +51,7 @@ func TestShutdownLetsInvocationsEndAndStreamsGo(t *testing.T) {
 		<-finish
 		return &kiln.Outcome{Payload: []byte(`"done"`), Version: "$LATEST"}, nil
 	}
-	address, stop := listen(t, p, api.ServeOptions{Logger: slog.New(slog.DiscardHandler)})
+	address, srv := listen(t, p, nil)
 	follow, err := http.Get("http://" + address + "/_kiln/v1/logs?follow=1")
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +72,7 @@ func TestShutdownLetsInvocationsEndAndStreamsGo(t *testing.T) {
 	}()
 	<-running
 	ended := make(chan error, 1)
-	go func() { ended <- stop() }()
+	go func() { ended <- srv.Shutdown(t.Context()) }()
 	if b, err := io.ReadAll(follow.Body); err != nil || strings.Count(string(b), "\n") != 1 {
 		t.Errorf("the followed log: %q %v", b, err)
 	}
@@ -79,30 +81,10 @@ func TestShutdownLetsInvocationsEndAndStreamsGo(t *testing.T) {
 		t.Errorf("the invocation: %s", got)
 	}
 	if err := <-ended; err != nil {
-		t.Errorf("Serve: %v", err)
+		t.Errorf("Shutdown: %v", err)
 	}
 	if _, err := net.DialTimeout("tcp", address, time.Second); err == nil {
 		t.Error("somebody still listens")
-	}
-}
-
-func TestWhatDoesNotEndInTimeIsCut(t *testing.T) {
-	began := make(chan struct{})
-	address, stop := listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		close(began)
-		<-r.Context().Done()
-	}), api.ServeOptions{Grace: time.Millisecond})
-	answered := make(chan error, 1)
-	go func() {
-		_, err := http.Get("http://" + address)
-		answered <- err
-	}()
-	<-began
-	if err := stop(); err == nil {
-		t.Error("Serve says that all ended in order")
-	}
-	if err := <-answered; err == nil {
-		t.Error("the request was answered")
 	}
 }
 
@@ -111,7 +93,7 @@ func TestTLSServesHTTP2AndPlainRequestsGetNoAnswerOfTheAPI(t *testing.T) {
 	pair.StartTLS() // for its certificate
 	defer pair.Close()
 	p := newPort(t)
-	address, _ := listen(t, p, api.ServeOptions{TLS: &tls.Config{Certificates: pair.TLS.Certificates}})
+	address, _ := listen(t, p, &tls.Config{Certificates: pair.TLS.Certificates})
 	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: pair.Client().Transport.(*http.Transport).TLSClientConfig}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Get("https://" + address + "/readyz")
@@ -140,7 +122,7 @@ func TestTLSServesHTTP2AndPlainRequestsGetNoAnswerOfTheAPI(t *testing.T) {
 
 func TestAHeadOfMoreThanAMegabyteIsRefused(t *testing.T) {
 	p := newPort(t)
-	address, _ := listen(t, p, api.ServeOptions{})
+	address, _ := listen(t, p, nil)
 	r, err := http.NewRequest("GET", "http://"+address+"/readyz", nil)
 	if err != nil {
 		t.Fatal(err)

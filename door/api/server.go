@@ -42,7 +42,7 @@ type Server struct {
 	o       Options
 	log     *slog.Logger
 	gate    *auth.Gate
-	hosts   *hosts
+	hosts   *auth.Hosts
 	lambda  http.Handler
 	tickets *tickets
 	started time.Time
@@ -69,7 +69,7 @@ func New(o Options) *Server {
 		o.Auth, _ = auth.New(auth.Options{}) // the defaults are always accepted
 	}
 	s := &Server{
-		o: o, log: o.Logger, gate: o.Auth, hosts: newHosts(o.Listen, o.Hosts),
+		o: o, log: o.Logger, gate: o.Auth, hosts: auth.NewHosts(o.Listen, o.Hosts),
 		tickets: newTickets(o.Now), started: o.Now(), draining: make(chan struct{}),
 	}
 	o.Limits.Log = cmp.Or(o.Limits.Log, o.Logger)
@@ -115,11 +115,11 @@ func (s *Server) serve(w *answer, r *http.Request, c *call) {
 	case !ok:
 		lambda.WriteError(w, invalid("The value of the header X-Amzn-RequestId must be a UUID."))
 		return
-	case !s.hosts.allow(r.Host):
-		forbid(w, "kiln does not answer to the host name "+clip(r.Host)+"; if it is this server's, add it to the configuration (hosts)")
+	case !s.hosts.Allow(r.Host):
+		forbid(w, "kiln does not answer to the host name "+clip(r.Host)+"; if it is this server's, add it with --allow-host")
 		return
 	}
-	if why := foreign(r); why != "" {
+	if why := auth.Foreign(r); why != "" {
 		forbid(w, "refused: "+why)
 		return
 	}

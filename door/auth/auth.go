@@ -1,5 +1,6 @@
-// Package auth says who sends a request: the account and region of its signature's
-// credential scope. It reads Signature Version 4 as clients write it, in the
+// Package auth says who sends a request and from where it may come: the account and
+// region of its signature's credential scope, the host names that a port answers to,
+// and whether a page of another site is behind it. It reads Signature Version 4 as clients write it, in the
 // Authorization header or in the query of a presigned URL; it never checks a
 // signature, never looks anything up and never sees a function.
 //

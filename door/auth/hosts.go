@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"net"
@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// hosts is the list of host names that the port answers to. Without it a web page
+// Hosts is the list of host names that a port answers to. Without it a web page
 // could point a name of its own at this machine and talk to kiln as if it were its
-// own server.
-type hosts struct {
+// own server. It is immutable and safe for concurrent use.
+type Hosts struct {
 	names   map[string]bool // lower case, without port
 	domains []string        // ".example.com" for *.example.com
 	anyIP   bool            // the port listens on every address
 }
 
-// newHosts makes the list: the loopback names and addresses, the address that the
+// NewHosts makes the list: the loopback names and addresses, the address that the
 // port listens on, and extra names, of which "*.example.com" covers all below.
 // A port that listens on every address answers to every address, but to no name.
-func newHosts(listen string, extra []string) *hosts {
-	h := &hosts{names: map[string]bool{"localhost": true}, domains: []string{".localhost"}}
+func NewHosts(listen string, extra []string) *Hosts {
+	h := &Hosts{names: map[string]bool{"localhost": true}, domains: []string{".localhost"}}
 	if host, _, err := net.SplitHostPort(listen); err == nil {
 		ip, err := netip.ParseAddr(host)
 		if h.anyIP = host == "" || err == nil && ip.IsUnspecified(); !h.anyIP {
@@ -39,8 +39,8 @@ func newHosts(listen string, extra []string) *hosts {
 	return h
 }
 
-// allow reports whether a Host header names this server.
-func (h *hosts) allow(hostport string) bool {
+// Allow reports whether a Host header names this server.
+func (h *Hosts) Allow(hostport string) bool {
 	name := hostOnly(hostport)
 	if ip, err := netip.ParseAddr(name); err == nil {
 		return h.anyIP || ip.IsLoopback() || h.names[name]
@@ -65,9 +65,9 @@ func hostOnly(hostport string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
 }
 
-// foreign says in words why a request comes from another site's page, "" when it
+// Foreign says in words why a request comes from another site's page, "" when it
 // does not. Clients that are not browsers send neither header.
-func foreign(r *http.Request) string {
+func Foreign(r *http.Request) string {
 	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" {
 		return "the browser says that another site's page sent this request"
 	}
