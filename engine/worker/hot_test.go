@@ -34,7 +34,8 @@ func warm(tb testing.TB) (round func(), done func()) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &slot{pool: p, env: still{}, stop: make(chan struct{}), ready: make(chan struct{}), gone: make(chan struct{})}
+	s := newSlot(p, 0, time.Now())
+	s.env = still{}
 	p.slots[s] = struct{}{}
 	p.count[starting]++
 	if !p.freed(s) {

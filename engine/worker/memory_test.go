@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"kiln"
 	"kiln/engine/worker"
 )
 
@@ -180,6 +181,41 @@ func TestABudgetTooSmallForAnythingStillRunsOneAtATime(t *testing.T) {
 		wg.Wait()
 		if n, _ := world.look("f"); n.mostAlive != 1 {
 			t.Errorf("%d lived at once, want 1", n.mostAlive)
+		}
+	})
+}
+
+func TestABurstOfSlowFunctionsThatTakeMuchMemoryIsSeenWhileItGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := &world{init: 20 * time.Millisecond, memory: 10 * mb}
+		world.handle = func(e *environment, _ *kiln.Invocation) (*kiln.Outcome, error) {
+			e.set(100 * mb) // only now
+			time.Sleep(time.Minute)
+			return &kiln.Outcome{}, nil
+		}
+		const budget = 2 << 30
+		w := open(t, world, worker.Options{MemoryBudget: budget, MaxStarting: 2, MaxWait: 5 * time.Second})
+		var served, throttled atomic.Int64
+		var wg sync.WaitGroup
+		for range 1024 {
+			wg.Go(func() {
+				switch _, err := w.Run(t.Context(), call("f")); {
+				case err == nil:
+					served.Add(1)
+				case isCapacity(err):
+					throttled.Add(1)
+				default:
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		n, _ := world.look("f")
+		if most := int64(n.mostAlive) * 100 * mb; most > budget*5/4 {
+			t.Errorf("%d environments used %d MB at once with a budget of %d MB", n.mostAlive, most/mb, budget/mb)
+		}
+		if served.Load() < 16 || served.Load()+throttled.Load() != 1024 {
+			t.Errorf("%d were served and %d throttled", served.Load(), throttled.Load())
 		}
 	})
 }

@@ -51,7 +51,7 @@ func (w *Worker) look(now time.Time) {
 		if w.o.IdleTimeout > 0 {
 			p.expire(now.Add(-w.o.IdleTimeout))
 		}
-		for _, s := range p.unmeasured(now, atOnce-measured) {
+		for _, s := range p.unmeasured(now, measureEvery, atOnce-measured) {
 			s.measure(now)
 			measured++
 		}
@@ -62,8 +62,8 @@ func (w *Worker) look(now time.Time) {
 }
 
 // unmeasured gives at most n environments whose memory may have changed since they
-// were measured.
-func (p *pool) unmeasured(now time.Time, n int) []*slot {
+// were measured, which is so long ago at least.
+func (p *pool) unmeasured(now time.Time, age time.Duration, n int) []*slot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var found []*slot
@@ -71,7 +71,7 @@ func (p *pool) unmeasured(now time.Time, n int) []*slot {
 		if len(found) >= n {
 			break
 		}
-		if s.env != nil && s.state != idle && s.state != leaving && now.Sub(s.measured) >= measureEvery {
+		if s.env != nil && s.state != idle && s.state != leaving && now.Sub(s.measured) >= age {
 			found = append(found, s)
 		}
 	}

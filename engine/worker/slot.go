@@ -1,6 +1,12 @@
 package worker
 
-import "time"
+import (
+	"context"
+	"errors"
+	"time"
+
+	"kiln"
+)
 
 // state is where a slot stands. Only the pool changes it, under its lock.
 type state int
@@ -20,6 +26,7 @@ type slot struct {
 	pool  *pool
 	env   Environment   // set once, before the first token
 	stop  chan struct{} // closed to have the environment closed
+	made  chan struct{} // closed when the launch is over, well or not
 	ready chan struct{} // closed when init is over or the environment is
 	gone  chan struct{} // closed when nothing of the environment is left
 
@@ -36,10 +43,22 @@ type slot struct {
 	charge int64 // guarded by the worker's memory lock
 }
 
-// watch takes the environment's tokens until it is over or to be closed, then
-// closes it and gives everything back.
-func (s *slot) watch() {
+// newSlot makes the slot of an environment that is to be made.
+func newSlot(p *pool, cost int64, now time.Time) *slot {
+	return &slot{
+		pool: p, stop: make(chan struct{}), made: make(chan struct{}), ready: make(chan struct{}), gone: make(chan struct{}),
+		state: starting, since: now, charge: cost,
+	}
+}
+
+// live has the environment made, takes its tokens until it is over or to be closed,
+// then closes it and gives everything back.
+func (s *slot) live() {
 	defer close(s.gone)
+	if err := s.launch(); err != nil {
+		s.pool.abort(s, err)
+		return
+	}
 	for s.turn() {
 	}
 	s.pool.leave(s)
@@ -51,6 +70,25 @@ func (s *slot) watch() {
 	<-w.closer
 	w.giveBack(s)
 	s.pool.forget(s)
+}
+
+// launch has the environment made.
+func (s *slot) launch() error {
+	defer close(s.made)
+	p, w := s.pool, s.pool.w
+	ctx, cancel := context.WithTimeout(w.ctx, w.o.LaunchTimeout)
+	defer cancel()
+	env, err := w.o.Launcher.Launch(ctx, p.key, p.target)
+	if err != nil {
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			err = kiln.Errorf(kiln.Unavailable, "an environment was not made within %v: %w", w.o.LaunchTimeout, err)
+		}
+		return err
+	}
+	p.mu.Lock()
+	s.env = env
+	p.mu.Unlock()
+	return nil
 }
 
 // turn waits for one token and acts on it; false means that the end has come.

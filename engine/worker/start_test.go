@@ -180,6 +180,32 @@ func TestALaunchThatTakesTooLongIsAFailedStart(t *testing.T) {
 	})
 }
 
+func TestLaunchesThatHangDoNotHoldUpOthersForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := sleeping(10 * time.Millisecond)
+		world.launch = func(ctx context.Context, _ int, target kiln.Target) error {
+			if target.Revision == "stuck" {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}
+		w := open(t, world, worker.Options{MaxStarting: 2, StartHold: 100 * time.Millisecond})
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if _, err := w.Run(t.Context(), call("stuck")); !isCapacity(err) {
+					t.Errorf("got %v, want a throttle: its environment is never made", err)
+				}
+			})
+		}
+		synctest.Wait()
+		if got := run(t, w, call("f")).Report.Queue; got > 1100*time.Millisecond {
+			t.Errorf("another function's call queued for %v", got)
+		}
+		wg.Wait()
+	})
+}
+
 func TestAWaitThatEndsWhileNothingStartsSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := open(t, failing(func(n int) bool { return n > 1 }), worker.Options{MaxWait: 30 * time.Second})

@@ -1,14 +1,10 @@
 package worker
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"kiln"
 )
 
 // starter gives each pool that wants an environment its turn: one start each, round
@@ -26,6 +22,13 @@ type starter struct {
 // tries is how many of the pools that wait for room try again when some may have
 // become free.
 const tries = 8
+
+// While a pool grows, so many of its busy environments are measured at each start
+// that were not for so long; and the host is looked at no more often.
+const (
+	sample = 4
+	haste  = 100 * time.Millisecond
+)
 
 // want puts a pool into the ring. The pool's queued is set, and stays so until its
 // turn has come.
@@ -84,6 +87,7 @@ func (w *Worker) start() {
 // startOne starts one environment of a pool, if it still needs one and there is
 // room for it, and returns when its init is over or no longer to be waited for.
 func (w *Worker) startOne(p *pool) {
+	w.lookAhead(p)
 	p.mu.Lock()
 	cost, wanted := estimate(p.learned, p.limit), p.need(time.Now()) > 0
 	if !wanted {
@@ -104,9 +108,32 @@ func (w *Worker) startOne(p *pool) {
 		w.unblock()
 		return
 	}
+	w.owned.Go(s.live)
 	w.nudge()
 	w.unblock() // what did not fit before may fit beside this one
-	w.launch(s)
+	w.hold(s)
+}
+
+// lookAhead measures a few environments of a pool that wants more, and the host, so
+// that a burst of functions that use much memory is seen while it grows and not
+// after it has.
+func (w *Worker) lookAhead(p *pool) {
+	if w.memory.limit == 0 {
+		return
+	}
+	now := time.Now()
+	for _, s := range p.unmeasured(now, haste, sample) {
+		s.measure(now)
+	}
+	w.memory.Lock()
+	due := now.Sub(w.memory.looked) >= haste
+	if due {
+		w.memory.looked = now
+	}
+	w.memory.Unlock()
+	if due {
+		w.watchHost()
+	}
 }
 
 // begin makes the slot of a start whose room is reserved, unless nobody needs it
@@ -120,10 +147,7 @@ func (p *pool) begin(cost int64) *slot {
 		p.mu.Unlock()
 		return nil
 	}
-	s := &slot{
-		pool: p, stop: make(chan struct{}), ready: make(chan struct{}), gone: make(chan struct{}),
-		state: starting, since: now, charge: cost,
-	}
+	s := newSlot(p, cost, now)
 	if p.w.ctx.Err() != nil { // Close has looked at this pool already, or it will see the slot
 		s.close()
 	}
@@ -138,28 +162,23 @@ func (p *pool) begin(cost int64) *slot {
 	return s
 }
 
-// launch makes the environment of a slot and hands it to its watcher.
-func (w *Worker) launch(s *slot) {
-	p := s.pool
-	ctx, cancel := context.WithTimeout(w.ctx, w.o.LaunchTimeout)
-	env, err := w.o.Launcher.Launch(ctx, p.key, p.target)
-	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		err = kiln.Errorf(kiln.Unavailable, "an environment was not made within %v: %w", w.o.LaunchTimeout, err)
-	}
-	cancel()
-	if err != nil {
-		p.abort(s, err)
+// hold waits until a start is over: it counts as one of those that go on at once
+// until its environment is made, or that has taken ten times StartHold, and then
+// until its init is over, or has taken StartHold.
+func (w *Worker) hold(s *slot) {
+	limit := time.NewTimer(10 * w.o.StartHold)
+	defer limit.Stop()
+	select {
+	case <-s.made:
+	case <-limit.C:
+		return
+	case <-w.ctx.Done():
 		return
 	}
-	p.mu.Lock()
-	s.env = env
-	p.mu.Unlock()
-	w.owned.Go(s.watch)
-	hold := time.NewTimer(w.o.StartHold)
-	defer hold.Stop()
+	limit.Reset(w.o.StartHold)
 	select {
 	case <-s.ready:
-	case <-hold.C:
+	case <-limit.C:
 	case <-w.ctx.Done():
 	}
 }
@@ -172,7 +191,6 @@ func (p *pool) abort(s *slot, err error) {
 	s.arrive()
 	p.mu.Unlock()
 	p.w.giveBack(s)
-	close(s.gone)
 	p.forget(s)
 	if p.w.ctx.Err() != nil {
 		p.refuse(errEnding)

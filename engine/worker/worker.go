@@ -108,6 +108,7 @@ type Worker struct {
 	memory   struct {
 		sync.Mutex
 		budget
+		looked time.Time // when a start looked at the host
 	}
 	waiting atomic.Int64 // callers in all queues
 	waiters sync.Pool    // of *waiter
