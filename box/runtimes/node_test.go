@@ -436,3 +436,18 @@ func TestNodeAnExitInTheHandlerEndsTheProcess(t *testing.T) {
 		}
 	})
 }
+
+func TestNodeAModuleThatNeverLoadsEndsTheProcess(t *testing.T) {
+	each(t, "nodejs", func(t *testing.T, lang *language) {
+		if !lang.atLeast(16, 0) {
+			return // modules cannot wait there
+		}
+		g := start(t, lang, folder(t, "app.mjs", "await new Promise(() => {}); export const handler = async () => 1;\n"), "app.handler")
+		if got := g.wait(); got != 13 {
+			t.Errorf("exit code: got %d, want 13: %s", got, g.stdout)
+		}
+		if got, want := g.stderr.String(), "Warning: Detected unsettled top-level await\n"; got != want {
+			t.Errorf("stderr: got %q, want %q", got, want)
+		}
+	})
+}

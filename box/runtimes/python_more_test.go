@@ -310,3 +310,17 @@ func TestEveryPythonThatIsHereServesItsOwnVersionOnly(t *testing.T) {
 		}
 	})
 }
+
+func TestPythonNoProgramThatTheFunctionStartsHasTheConnection(t *testing.T) {
+	each(t, "python", func(t *testing.T, lang *language) {
+		dir := folder(t, "app.py", `
+import subprocess
+def handler(event, context):
+    listed = subprocess.Popen(["/bin/ls", "-l", "/proc/self/fd"], stdout=subprocess.PIPE, close_fds=False).communicate()[0]
+    return "socket:" in listed.decode()
+`)
+		if got := start(t, lang, dir, "app.handler").invoke(work{payload: `{}`}).body; got != "false" {
+			t.Errorf("got %s, want false", got)
+		}
+	})
+}

@@ -13,14 +13,19 @@ const PROMISES_ONLY = parseInt(process.versions.node, 10) >= 24;
 patchConsole();
 
 const api = new RuntimeAPI(process.env.AWS_LAMBDA_RUNTIME_API);
+api.rest();
 let handler = null;
 let isAsync = false;
 
 // The invocation under way; null during init and between invocations.
 let current = null;
 let dying = false;
-// What to do when the event loop has nothing left.
-let whenEmpty = () => {};
+// What to do when the event loop has nothing left. While loading that is a module
+// that waits for what never comes; the exit code is Node's own for it.
+let whenEmpty = () => {
+  process.stderr.write('Warning: Detected unsettled top-level await\n');
+  die(13);
+};
 
 process.on('beforeExit', () => whenEmpty());
 

@@ -25,6 +25,7 @@ class _ScannerSettings(object):
     encoding = "utf-8"
     object_hook = None
     object_pairs_hook = None
+    array_hook = None
     parse_float = float
     parse_int = int
     parse_constant = staticmethod(_constant)

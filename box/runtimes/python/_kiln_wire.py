@@ -46,6 +46,10 @@ class RuntimeAPI(object):
         self.host = address
         self.socket = _socket.socket(family, _socket.SOCK_STREAM)
         self.socket.connect((host, int(port)))
+        if PY2:  # since 3.4 no program that the function starts gets the connection
+            import fcntl
+
+            fcntl.fcntl(self.socket.fileno(), fcntl.F_SETFD, fcntl.FD_CLOEXEC)
         self.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self.rest = b""
         self.owed = 0
