@@ -45,7 +45,7 @@ var rooms = map[string][]string{
 	"door/lambda":  {},
 	"door/auth":    {""},
 	"door/api":     {"", "telemetry", "door/lambda", "door/auth"},
-	"door/console": {""},
+	"door/console": {"", "door/auth"},
 
 	"client":        {},
 	"internal/gen":  {},
