@@ -39,6 +39,7 @@ type Capabilities struct {
 	CPULimit          bool
 	PIDLimit          bool
 	ScratchLimit      bool // the byte cap of the scratch directory holds
+	ScratchOnDisk     bool // what is in the scratch directory does not count as memory
 	Freeze            bool // Freeze stops every thread and Thaw resumes them
 	SyscallFilter     bool
 	OutboundNetwork   bool // processes may open connections to the outside

@@ -40,7 +40,7 @@ type box struct {
 	destroyed  chan struct{} // closed when destroyErr is set
 	destroyErr error
 
-	meter meter
+	meter *meter // nil until the box is made
 }
 
 var _ sandbox.Sandbox = (*box)(nil)
@@ -82,7 +82,9 @@ func (x *box) make(ctx context.Context) error {
 	if err := x.furnish(); err != nil {
 		return err
 	}
-	x.meter.open(g)
+	if x.meter, err = openMeter(g); err != nil {
+		return fmt.Errorf("measure: %w", err)
+	}
 	go x.attend()
 	if g.watch != nil {
 		go x.killAtOOM(g.watch)
@@ -102,6 +104,7 @@ func (x *box) attend() {
 // is spared. It ends with the group.
 func (x *box) killAtOOM(watch *oomWatch) {
 	for watch.wait() {
+		x.meter.outOfMemory() // before the kill: the kernel, coming late, may count none
 		before := x.starts.Load()
 		for wait := 50 * time.Microsecond; x.starts.Load() == before && !x.over(); wait = min(2*wait, 5*time.Millisecond) {
 			if empty, err := x.blank.group.empty(); empty || err != nil {
@@ -317,7 +320,9 @@ func (x *box) Destroy() error {
 func (x *box) destroy() error {
 	x.turn <- struct{}{} // whoever is at work finishes first; nobody follows
 	var errs []error
-	x.meter.close()
+	if x.meter != nil {
+		x.meter.close()
+	}
 	if x.scratch != nil {
 		errs = append(errs, x.scratch.close())
 	}
@@ -365,9 +370,6 @@ func (x *box) Start(ctx context.Context, p sandbox.Program) (sandbox.Process, er
 		const all = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 		if err := unix.Setns(x.blank.init.pidfd, all); err != nil {
 			return fmt.Errorf("enter namespaces: %w", err)
-		}
-		if err := x.blank.group.join(); err != nil {
-			return err
 		}
 		var err error
 		c, err = spawn(0, x.blank.group.coreFD, s)

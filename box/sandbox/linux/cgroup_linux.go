@@ -124,8 +124,9 @@ func ownCgroups() (map[string]string, error) {
 }
 
 // openCgroups makes the owner's home in every tree that is of use. A tree that
-// cannot be written is left out, and its controllers with it.
-func openCgroups(owner string) (*cgroups, error) {
+// cannot be written is left out, and its controllers with it. With version1 the
+// unified tree is left out too.
+func openCgroups(owner string, version1 bool) (*cgroups, error) {
 	trees, err := findTrees()
 	if err != nil {
 		return nil, fmt.Errorf("find control groups: %w", err)
@@ -142,6 +143,9 @@ func openCgroups(owner string) (*cgroups, error) {
 	})
 	var refused []error
 	for _, t := range trees {
+		if version1 && t.unified {
+			continue
+		}
 		if c.unified != nil && slices.Equal(t.controllers, []string{"freezer"}) {
 			continue
 		}

@@ -82,10 +82,10 @@ func (d *Driver) open() (err error) {
 	if d.confinement, err = newConfinement(); err != nil {
 		return err
 	}
-	if d.cgroups, err = openCgroups(d.options.Owner); err != nil {
+	if d.cgroups, err = openCgroups(d.options.Owner, d.options.version1); err != nil {
 		return err
 	}
-	if d.scratches, err = newScratches(filepath.Join(d.options.StateDir, "scratch"), d.options.Owner); err != nil {
+	if d.scratches, err = newScratches(filepath.Join(d.options.StateDir, "scratch"), d.options.Owner, d.options.inMemory); err != nil {
 		return err
 	}
 	if d.program, err = initMemfd(); err != nil {
@@ -117,6 +117,7 @@ func (d *Driver) Capabilities() sandbox.Capabilities {
 		CPULimit:          has("cpu"),
 		PIDLimit:          has("pids"),
 		ScratchLimit:      true,
+		ScratchOnDisk:     d.scratches.onDisk(),
 		Freeze:            true,
 		SyscallFilter:     true,
 	}

@@ -31,7 +31,7 @@ type group struct {
 	core    string // the v2 directory that freezes and kills, or ""
 	freezer string // the v1 freezer where there is no core
 	coreFD  int    // of core, for clone; -1 without
-	enter   []int  // v1: the files to which a thread writes itself
+	enter   []int  // v1: the files to which a process writes itself
 	watch   *oomWatch
 }
 
@@ -83,15 +83,13 @@ func (c *cgroups) makeGroup(name string) (g *group, err error) {
 	return g, err
 }
 
-// join moves the calling thread into the v1 groups, for the child that it is about
-// to make. The thread must be one that is thrown away.
-func (g *group) join() error {
+// join appends that the child moves itself into the v1 groups. The thread that
+// makes it must not: it would drag this process into the list of processes that
+// are frozen and killed.
+func (g *group) join(s *script) {
 	for _, fd := range g.enter {
-		if _, err := unix.Write(fd, []byte("0")); err != nil {
-			return fmt.Errorf("join control group: %w", err)
-		}
+		s.add("join control group", unix.SYS_WRITE, uintptr(fd), s.text("0"), 1)
 	}
-	return nil
 }
 
 // limit sets memory, processes and the CPU weight; 0 is no limit. A controller
@@ -203,6 +201,9 @@ func (g *group) kill() error {
 func (g *group) killOnce() error {
 	pids, err := readPIDs(g.anchor())
 	for _, pid := range pids {
+		if pid == os.Getpid() {
+			return fmt.Errorf("this process itself is in %s", g.anchor())
+		}
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 			return fmt.Errorf("kill %d: %w", pid, err)
 		}

@@ -27,6 +27,9 @@ type Options struct {
 	Concurrency int
 	// Logger hears what the driver does beside the calls: refills, sweeps, leaks.
 	Logger *slog.Logger
+
+	// Tests of what other hosts have: no unified control groups, no loop devices.
+	version1, inMemory bool
 }
 
 // UIDRange is Count user ids beginning with First.

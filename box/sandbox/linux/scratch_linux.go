@@ -42,8 +42,9 @@ type template struct {
 	err   error
 }
 
-// newScratches works in dir, which is emptied of images of an earlier life.
-func newScratches(dir, owner string) (*scratches, error) {
+// newScratches works in dir, which is emptied of images of an earlier life. With
+// inMemory it makes tmpfs even where it need not.
+func newScratches(dir, owner string, inMemory bool) (*scratches, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func newScratches(dir, owner string) (*scratches, error) {
 		return nil, err
 	}
 	s := &scratches{dir: dir, owner: owner, templates: map[int64]*template{}}
-	if loopsWork() == nil {
+	if !inMemory && loopsWork() == nil {
 		s.mkfs = findMkfs()
 	}
 	return s, nil
@@ -163,7 +164,7 @@ func (s *scratches) format(bytes int64) (file *os.File, err error) {
 	count := inodes(bytes)
 	size := bytes + count*256 + bytes/32 + 24<<20
 	size -= size % block
-	path := filepath.Join(s.dir, fmt.Sprintf("template-%d.img", bytes))
+	path := filepath.Join(s.dir, fmt.Sprintf("%s-template-%d.img", homeName(s.owner), bytes))
 	file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err

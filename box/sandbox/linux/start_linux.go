@@ -25,6 +25,7 @@ func (x *box) programScript(p sandbox.Program) (*script, error) {
 	s := &script{}
 	c := x.driver.confinement
 	s.add("new session", unix.SYS_SETSID)
+	x.blank.group.join(s)
 	s.redirect(0, x.driver.null)
 	for target, file := range map[int]*os.File{1: p.Stdout, 2: p.Stderr} {
 		fd := x.driver.null

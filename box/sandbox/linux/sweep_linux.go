@@ -155,13 +155,7 @@ func (g *group) killV1() error {
 	if exists(g.freezer, "freezer.state") {
 		return g.kill()
 	}
-	pids, err := readPIDs(g.freezer)
-	for _, pid := range pids {
-		if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
-			return fmt.Errorf("kill %d: %w", pid, err)
-		}
-	}
-	return err
+	return g.killOnce()
 }
 
 // sweepLoops clears the loop devices whose file carries this owner's name and lies

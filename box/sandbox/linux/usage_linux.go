@@ -14,34 +14,55 @@ import (
 	"kiln/box/sandbox"
 )
 
-// meter reads what a box uses. It keeps the files open that are read after every
+// meter reads what a box uses. It keeps the file open that is read after every
 // invocation.
 type meter struct {
+	group *group
+	stat  *os.File // of the memory controller; nil without one
+
 	mu   sync.Mutex
-	g    *group // nil when closed
-	stat *os.File
 	peak int64
-	buf  []byte
+	outs int64 // times that the memory ran out, as far as we were told
 }
 
-// open begins to measure a group.
-func (m *meter) open(g *group) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.g, m.buf = g, make([]byte, 8192)
-	if g.memory.dir != "" {
-		m.stat, _ = os.Open(filepath.Join(g.memory.dir, "memory.stat")) // tried again, and reported, when it is read
+// openMeter begins to measure a group.
+func openMeter(g *group) (*meter, error) {
+	m := &meter{group: g}
+	if g.memory.dir == "" {
+		return m, nil
 	}
+	var err error
+	m.stat, err = os.Open(filepath.Join(g.memory.dir, "memory.stat"))
+	return m, err
 }
 
-// close lets the files go.
-func (m *meter) close() {
+// outOfMemory notes that the group's memory ran out.
+func (m *meter) outOfMemory() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.outs++
+}
+
+// told is how often the memory ran out, as far as we were told.
+func (m *meter) told() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.outs
+}
+
+// highest notes what is in use and gives the most that ever was.
+func (m *meter) highest(bytes int64) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.peak = max(m.peak, bytes)
+	return m.peak
+}
+
+// close lets the file go; a read that is under way fails.
+func (m *meter) close() {
 	if m.stat != nil {
 		_ = m.stat.Close() // only read
 	}
-	m.g, m.stat = nil, nil
 }
 
 // Usage measures the box; see sandbox.Sandbox.
@@ -69,17 +90,12 @@ func (x *box) Usage() (sandbox.Usage, error) {
 // process with the largest past gave back since its highest point, and never
 // more than the kernel's.
 func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.g == nil {
-		return u, sandbox.ErrGone
-	}
-	pids, err := readPIDs(m.g.anchor())
+	pids, err := readPIDs(m.group.anchor())
 	if err != nil {
 		return u, err
 	}
 	processes := sumProcesses(pids)
-	if m.g.memory.dir != "" {
+	if m.stat != nil {
 		if u.MemoryBytes, err = m.memory(processes); err != nil {
 			return u, err
 		}
@@ -87,23 +103,22 @@ func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
 			return u, err
 		}
 	}
-	m.peak = max(m.peak, u.MemoryBytes+processes.returned)
+	highest := u.MemoryBytes + processes.returned
 	if u.OOMKills > 0 {
-		m.peak = max(m.peak, limit) // that is how it came to the kill
+		highest = max(highest, limit) // that is how it came to the kill
 	}
-	u.PeakMemoryBytes = m.peak
+	u.PeakMemoryBytes = m.highest(highest)
 	if ceiling := m.ceiling(); ceiling > 0 {
 		u.PeakMemoryBytes = min(u.PeakMemoryBytes, ceiling)
 	}
 	if limit > 0 {
 		u.PeakMemoryBytes = min(u.PeakMemoryBytes, limit)
 	}
-	if d := m.g.pids.dir; d != "" {
+	u.PIDs = processes.threads
+	if d := m.group.pids.dir; d != "" {
 		if u.PIDs, err = readNumber(d, "pids.current"); err != nil {
 			return u, err
 		}
-	} else {
-		u.PIDs = processes.threads
 	}
 	u.CPU, err = m.cpu()
 	return u, err
@@ -111,18 +126,13 @@ func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
 
 // memory is the anonymous, shared and kernel memory that the group is charged for.
 func (m *meter) memory(p processSum) (int64, error) {
-	if m.stat == nil {
-		var err error
-		if m.stat, err = os.Open(filepath.Join(m.g.memory.dir, "memory.stat")); err != nil {
-			return 0, err
-		}
-	}
-	n, err := m.stat.ReadAt(m.buf, 0)
+	buf := make([]byte, 8192)
+	n, err := m.stat.ReadAt(buf, 0)
 	if n == 0 {
 		return 0, err
 	}
-	stat := m.buf[:n]
-	if !m.g.memory.unified {
+	stat := buf[:n]
+	if !m.group.memory.unified {
 		// Version 1 does not tell reclaimable kernel memory, which grows with the files
 		// in the scratch directory, from the rest: count what processes cause.
 		return field(stat, "rss") + field(stat, "shmem") + p.pageTables + 16384*p.threads, nil
@@ -135,29 +145,33 @@ func (m *meter) memory(p processSum) (int64, error) {
 // ceiling is the kernel's own peak, or 0 where it keeps none.
 func (m *meter) ceiling() int64 {
 	file := "memory.max_usage_in_bytes"
-	if m.g.memory.unified {
+	if m.group.memory.unified {
 		file = "memory.peak"
 	}
-	n, err := readNumber(m.g.memory.dir, file)
-	if m.g.memory.dir == "" || err != nil { // memory.peak is not older than Linux 5.19
+	if m.stat == nil {
+		return 0
+	}
+	n, err := readNumber(m.group.memory.dir, file)
+	if err != nil { // memory.peak is not older than Linux 5.19
 		return 0
 	}
 	return n
 }
 
-// oomKills is how many processes the kernel has ended for want of memory.
+// oomKills is how many processes were ended for want of memory: the kernel counts
+// its own, and on v1 we may have been faster.
 func (m *meter) oomKills() (int64, error) {
 	file := "memory.oom_control"
-	if m.g.memory.unified {
+	if m.group.memory.unified {
 		file = "memory.events"
 	}
-	raw, err := os.ReadFile(filepath.Join(m.g.memory.dir, file))
-	return field(raw, "oom_kill"), err
+	raw, err := os.ReadFile(filepath.Join(m.group.memory.dir, file))
+	return max(m.told(), field(raw, "oom_kill")), err
 }
 
 // cpu is the processor time that the group has had.
 func (m *meter) cpu() (time.Duration, error) {
-	switch d := m.g.account; {
+	switch d := m.group.account; {
 	case d.dir == "":
 		return 0, nil
 	case d.unified:

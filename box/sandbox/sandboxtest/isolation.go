@@ -36,7 +36,7 @@ var isolation = []claim{
 	{"nothing is reachable but what Listen opened", network, onlyListenersReachable},
 	{"memory beyond the limit kills, and the box can be used again", memory, memoryLimit},
 	{"when a child runs out of memory the whole box ends", memory, memoryEndsAll},
-	{"writing 500 MB to the scratch directory does not count as memory", scratch, scratchIsNotMemory},
+	{"writing 500 MB to the scratch directory does not count as memory", scratchDisk, scratchIsNotMemory},
 	{"the highest memory use is known after it was given back", memory, peakIsRemembered},
 	{"the scratch directory is full at its size", scratch, scratchIsFull},
 	{"the scratch directory holds a limited number of files", scratch, scratchInodes},

@@ -28,9 +28,9 @@ type rig struct {
 // with it.
 const patience = 20 * time.Second
 
-// buildProbe builds the probe, static, into a directory below one that only its
-// owner may enter, as a user's own directory may be.
-func buildProbe(t *testing.T) string {
+// Probe builds the probe, static, and gives its directory, which lies below one
+// that only its owner may enter, as a user's own directory may.
+func Probe(t testing.TB) string {
 	t.Helper()
 	private := filepath.Join(t.TempDir(), "private")
 	dir := filepath.Join(private, "probe")

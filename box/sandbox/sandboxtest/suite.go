@@ -12,7 +12,7 @@ import (
 // Suite runs all tests that apply to a driver. The driver is shared by all of them
 // and stays the caller's to close.
 func Suite(t *testing.T, d sandbox.Driver) {
-	r := &rig{driver: d, probe: buildProbe(t), can: d.Capabilities()}
+	r := &rig{driver: d, probe: Probe(t), can: d.Capabilities()}
 	t.Run("contract", func(t *testing.T) {
 		for _, c := range contract {
 			t.Run(c.name, func(t *testing.T) { c.run(t, r) })
@@ -49,5 +49,6 @@ func memory(c sandbox.Capabilities) bool      { return c.MemoryLimit }
 func processor(c sandbox.Capabilities) bool   { return c.CPULimit }
 func pids(c sandbox.Capabilities) bool        { return c.PIDLimit }
 func scratch(c sandbox.Capabilities) bool     { return c.ScratchLimit }
+func scratchDisk(c sandbox.Capabilities) bool { return c.ScratchOnDisk }
 func freezing(c sandbox.Capabilities) bool    { return c.Freeze }
 func systemCalls(c sandbox.Capabilities) bool { return c.SyscallFilter }

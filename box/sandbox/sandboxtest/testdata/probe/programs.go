@@ -23,6 +23,7 @@ var programs = map[string]func(args []string){
 	"suicide":  suicide,
 	"sleep":    func([]string) { time.Sleep(time.Hour) },
 	"deaf":     deaf,
+	"pid":      pid,
 	"orphan":   orphan,
 	"busy":     busy,
 	"spin":     spin,
@@ -65,6 +66,12 @@ func suicide(args []string) {
 func deaf([]string) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	fmt.Println("ready")
+	time.Sleep(time.Hour)
+}
+
+// pid prints its process id and stays.
+func pid([]string) {
+	fmt.Println(os.Getpid())
 	time.Sleep(time.Hour)
 }
 

@@ -1,0 +1,83 @@
+package network
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sets of the host's table, by name and number within a batch.
+const (
+	olderSet, olderID = "older", 1
+	flows4, flows4ID  = "flows4", 2
+	flows6, flows6ID  = "flows6", 3
+)
+
+// hostRules is the host's one table, which belongs to the socket that makes it: it
+// goes when the server ends, and a flush of all rules by somebody else leaves it
+// alone. Older are the interfaces that the host had when kiln made it route, or nil
+// when it routed already: between them nothing is forwarded that was not before.
+func hostRules(p plan, connections int, older []int) []*message {
+	t := p.table
+	from := device(unix.NFT_META_IIFNAME, unix.NFT_CMP_EQ, p.device)
+	to := device(unix.NFT_META_OIFNAME, unix.NFT_CMP_EQ, p.device)
+	elsewhere := device(unix.NFT_META_OIFNAME, unix.NFT_CMP_NEQ, p.device)
+	r := func(chain, comment string, parts ...any) *message {
+		return rule(unix.NFPROTO_INET, t, chain, comment, join(parts...)...)
+	}
+	changes := []*message{
+		table(t, tableOwned),
+		set(t, flows4, flows4ID, 4, true),
+		set(t, flows6, flows6ID, 16, true),
+		chain(t, "before", "filter", unix.NF_INET_PRE_ROUTING, priorityFirst),
+		chain(t, "through", "filter", unix.NF_INET_FORWARD, priorityFilter-10),
+		chain(t, "here", "filter", unix.NF_INET_LOCAL_IN, priorityFilter-10),
+		chain(t, "after", "nat", unix.NF_INET_POST_ROUTING, priorityNAT),
+	}
+	// Before anybody's translation: a published port of a container is the host's too.
+	for _, kind := range []uint32{unix.RTN_LOCAL, unix.RTN_BROADCAST, unix.RTN_ANYCAST, unix.RTN_MULTICAST} {
+		changes = append(changes, r("before", "addresses of the host", from,
+			fib(unix.NFTA_FIB_F_DADDR, unix.NFT_FIB_RESULT_ADDRTYPE),
+			compare(unix.NFT_CMP_EQ, binary.NativeEndian.AppendUint32(nil, kind)...), count, refuse))
+	}
+	changes = append(changes,
+		r("here", "the host itself", from, count, drop),
+		r("through", "nobody calls an environment", to, state(stateKnown, true), count, drop),
+		r("through", "too many connections", from, state(stateNew, false), protocol(unix.NFPROTO_IPV4),
+			header(12, 4), moreThan(uint32(connections), flows4, flows4ID), count, refuse),
+		r("through", "too many connections", from, state(stateNew, false), protocol(unix.NFPROTO_IPV6),
+			header(8, 16), moreThan(uint32(connections), flows6, flows6ID), count, refuse),
+		r("after", "as the host", elsewhere, within(p.v4), masquerade),
+	)
+	if p.v6.IsValid() {
+		changes = append(changes, r("after", "as the host", elsewhere, within(p.v6), masquerade))
+	}
+	if older != nil {
+		var keys [][]byte
+		for _, i := range older {
+			keys = append(keys, binary.NativeEndian.AppendUint32(nil, uint32(i)))
+		}
+		changes = append(changes,
+			set(t, olderSet, olderID, 4, false),
+			elements(t, olderSet, olderID, keys),
+			r("through", "not forwarded before kiln either", meta(unix.NFT_META_IIF), inSet(olderSet, olderID),
+				meta(unix.NFT_META_OIF), inSet(olderSet, olderID), count, drop),
+		)
+	}
+	return batch(changes...)
+}
+
+// within goes on only for packets that come from a range.
+func within(p netip.Prefix) []expression {
+	a := p.Masked().Addr().AsSlice()
+	mask := make([]byte, len(a))
+	for i := range p.Bits() {
+		mask[i/8] |= 0x80 >> (i % 8)
+	}
+	source, version := header(12, 4), byte(unix.NFPROTO_IPV4)
+	if !p.Addr().Is4() {
+		source, version = header(8, 16), unix.NFPROTO_IPV6
+	}
+	return join(protocol(version), source, masked(mask...), compare(unix.NFT_CMP_EQ, a...))
+}
