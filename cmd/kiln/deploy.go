@@ -323,11 +323,11 @@ func (d *deployment) say(what string, c *client.FunctionConfiguration) {
 
 // hints tells how to call what was deployed.
 func (d *deployment) hints(path string) {
-	payload := "{}"
-	if event := eventBeside(path); event != "" {
+	payload, event := "{}", eventBeside(path)
+	if event != "" {
 		payload = "@" + event
 	}
-	fmt.Fprintf(d.w.talk, "Call it:\n  %s\n  %s\n", d.kilnLine(payload), d.awsLine(payload))
+	fmt.Fprintf(d.w.talk, "Call it:\n  %s\n  %s\n", d.kilnLine(payload), d.awsLine(event))
 }
 
 // kilnLine gives the kiln command that calls the function.
@@ -345,19 +345,21 @@ func (d *deployment) kilnLine(payload string) string {
 	return line
 }
 
-// awsLine gives the command of AWS's own command line that does the same. Unsigned
-// it needs no credentials, but is the default account's in the default region.
-func (d *deployment) awsLine(payload string) string {
-	if file, ok := strings.CutPrefix(payload, "@"); ok {
-		payload = "file://" + file
-	}
+// awsLine gives the command of AWS's own command line that does the same, in a form
+// that its versions 1 and 2 both take. Unsigned it needs no credentials, but is the
+// default account's in the default region.
+func (d *deployment) awsLine(event string) string {
 	line := "aws --endpoint-url " + d.endpoint + " --region " + d.region
 	if d.account == defaultAccount && d.region == defaultRegion {
 		line += " --no-sign-request"
 	} else {
 		line = "AWS_ACCESS_KEY_ID=" + d.account + " AWS_SECRET_ACCESS_KEY=kiln " + line
 	}
-	return line + " lambda invoke --function-name " + d.function.Name + " --cli-binary-format raw-in-base64-out --payload " + shellQuoted(payload) + " /dev/stdout"
+	line += " lambda invoke --function-name " + d.function.Name
+	if event != "" {
+		line += " --payload " + shellQuoted("fileb://"+event)
+	}
+	return line + " /dev/stdout"
 }
 
 // shellQuoted gives a word as a shell takes it for one.

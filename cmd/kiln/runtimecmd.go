@@ -100,7 +100,6 @@ func runtimeLs(ctx context.Context, w world, sh shelf, _ []string, form string) 
 
 func runtimeAdd(ctx context.Context, w world, sh shelf, args []string, _ string) error {
 	bar := &progressBar{out: w.talk, name: args[0], live: isTerminal(w.talk)}
-	fmt.Fprintf(w.talk, "Fetching what serves %s …\n", args[0])
 	err := sh.add(ctx, args[0], bar.show)
 	bar.end()
 	if err != nil {
@@ -118,7 +117,7 @@ func runtimeRm(ctx context.Context, w world, sh shelf, args []string, _ string) 
 	return nil
 }
 
-// progressBar shows how far something is, to a person only.
+// progressBar shows how far a fetch is.
 type progressBar struct {
 	out   io.Writer
 	name  string
@@ -126,12 +125,16 @@ type progressBar struct {
 	shown bool
 }
 
-// show draws the bar anew.
+// show draws the bar anew; without a person it only says once that something comes.
 func (b *progressBar) show(done, total int64) {
+	first := !b.shown
+	b.shown = true
 	if !b.live {
+		if first {
+			fmt.Fprintf(b.out, "Fetching what serves %s …\n", b.name)
+		}
 		return
 	}
-	b.shown = true
 	if total <= 0 {
 		fmt.Fprintf(b.out, "\r%s  %s ", b.name, bytesText(done))
 		return
@@ -143,7 +146,7 @@ func (b *progressBar) show(done, total int64) {
 
 // end leaves the bar as it is and goes to the next line.
 func (b *progressBar) end() {
-	if b.shown {
+	if b.shown && b.live {
 		fmt.Fprintln(b.out)
 	}
 }

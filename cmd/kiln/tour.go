@@ -125,7 +125,8 @@ func lackingProgram(f *function) string {
 func (t *tour) call(ctx context.Context, d *deployment, path string) error {
 	payload := "{}"
 	event := []byte(payload)
-	if file := eventBeside(path); file != "" {
+	file := eventBeside(path)
+	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return err
@@ -148,7 +149,7 @@ func (t *tour) call(ctx context.Context, d *deployment, path string) error {
 	if got.FunctionError != "" {
 		return &failure{code: exitFunction, what: d.function.Name + " failed", err: errors.New(functionError(got.Payload))}
 	}
-	fmt.Fprintf(t.w.talk, "\nTry in another terminal:\n  %s\n  %s\n  %[3]s init my-function && %[3]s deploy my-function\nThe log follows; Ctrl-C ends everything.\n\n", d.kilnLine(payload), d.awsLine(payload), t.w.program)
+	fmt.Fprintf(t.w.talk, "\nTry in another terminal:\n  %s\n  %s\n  %[3]s init my-function && %[3]s deploy my-function\nThe log follows; Ctrl-C ends everything.\n\n", d.kilnLine(payload), d.awsLine(file), t.w.program)
 	return nil
 }
 
