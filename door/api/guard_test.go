@@ -31,23 +31,23 @@ func TestOnlyHostsOfTheListAreAnswered(t *testing.T) {
 		{"127.0.0.1:4566", "127.8.9.1", 200},
 		{"127.0.0.1:4566", "[::1]:4566", 200},
 		{"127.0.0.1:4566", "[::1]", 200},
-		{"127.0.0.1:4566", "kiln.example.com:4566", 200},  // configured
-		{"127.0.0.1:4566", "a.b.apps.example.org", 200},   // configured with *.
-		{"127.0.0.1:4566", "apps.example.org", 403},       // which is not itself
-		{"127.0.0.1:4566", "evil.example.com", 403},       // rebound to this machine
-		{"127.0.0.1:4566", "localhost.evil.com", 403},     //
-		{"127.0.0.1:4566", "evillocalhost", 403},          //
-		{"127.0.0.1:4566", "127.0.0.1.evil.com", 403},     //
-		{"127.0.0.1:4566", "169.254.169.254", 403},        // an address that is not ours
-		{"127.0.0.1:4566", "", 403},                       //
-		{"127.0.0.1:4566", "localhost@evil.com", 403},     //
-		{"192.168.7.3:4566", "192.168.7.3:4566", 200},     // what it listens on
-		{"192.168.7.3:4566", "192.168.7.4:4566", 403},     //
-		{"kiln.internal:4566", "kiln.internal:4566", 200}, //
-		{":4566", "10.1.2.3:4566", 200},                   // every address, but
-		{"0.0.0.0:4566", "[fd00::7]:4566", 200},           // no name that was not configured:
-		{"0.0.0.0:4566", "evil.example.com", 403},         // names can be rebound
-		{"[::]:4566", "10.1.2.3", 200},                    //
+		{"127.0.0.1:4566", "kiln.example.com:4566", 200}, // configured
+		{"127.0.0.1:4566", "a.b.apps.example.org", 200},  // configured with *.
+		{"127.0.0.1:4566", "apps.example.org", 403},      // which is not itself
+		{"127.0.0.1:4566", "evil.example.com", 403},      // rebound to this machine
+		{"127.0.0.1:4566", "localhost.evil.com", 403},
+		{"127.0.0.1:4566", "evillocalhost", 403},
+		{"127.0.0.1:4566", "127.0.0.1.evil.com", 403},
+		{"127.0.0.1:4566", "169.254.169.254", 403}, // an address that is not ours
+		{"127.0.0.1:4566", "", 403},
+		{"127.0.0.1:4566", "localhost@evil.com", 403},
+		{"192.168.7.3:4566", "192.168.7.3:4566", 200}, // what it listens on
+		{"192.168.7.3:4566", "192.168.7.4:4566", 403},
+		{"kiln.internal:4566", "kiln.internal:4566", 200},
+		{":4566", "10.1.2.3:4566", 200},           // every address, but
+		{"0.0.0.0:4566", "[fd00::7]:4566", 200},   // no name that was not configured:
+		{"0.0.0.0:4566", "evil.example.com", 403}, // names can be rebound
+		{"[::]:4566", "10.1.2.3", 200},
 	} {
 		p := newPort(t, func(o *api.Options) {
 			o.Listen, o.Hosts = c.listen, []string{"kiln.example.com", "*.apps.example.org"}

@@ -30,6 +30,7 @@ func (s *Server) problem(w http.ResponseWriter, status int, code kiln.Code, text
 	s.refuse(w, status, Problem{Code: string(code), Message: text})
 }
 
+// refuse sends a problem.
 func (s *Server) refuse(w http.ResponseWriter, status int, p Problem) {
 	w.Header()["X-Amzn-Errortype"] = []string{exceptions[kiln.Code(p.Code)]}
 	s.json(w, status, p)
@@ -95,6 +96,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request, _ *call) {
 	plain(w, http.StatusOK, "ok\n")
 }
 
+// plain answers with a line of text.
 func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

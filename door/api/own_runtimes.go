@@ -108,6 +108,7 @@ type lines struct {
 	begun bool
 }
 
+// newLines makes an answer that has not begun.
 func newLines(w http.ResponseWriter) *lines {
 	return &lines{w: w, flush: http.NewResponseController(w), enc: json.NewEncoder(w)}
 }

@@ -32,6 +32,7 @@ func page[T any](items []T, key func(T) string, marker *string, size *int32, mos
 	return items[:n], &next, nil
 }
 
+// readMarker gives the key that a marker names, and refuses what page did not make.
 func readMarker(marker string) (string, error) {
 	text, err := base64.RawURLEncoding.DecodeString(marker)
 	after, ok := strings.CutPrefix(string(text), markerKind)

@@ -118,6 +118,7 @@ func (c *payloadChecker) check() (text string, at int) {
 	}
 }
 
+// push notes an open bracket; there is room for it.
 func (c *payloadChecker) push(object bool) {
 	word, bit := c.depth/64, uint64(1)<<(c.depth%64)
 	if object {
@@ -128,10 +129,12 @@ func (c *payloadChecker) push(object bool) {
 	c.depth++
 }
 
+// inObject reports whether the innermost open bracket is an object's.
 func (c *payloadChecker) inObject() bool {
 	return c.open[(c.depth-1)/64]>>((c.depth-1)%64)&1 == 1
 }
 
+// space steps over white space as JSON defines it.
 func (c *payloadChecker) space() {
 	for c.i < len(c.p) {
 		switch c.p[c.i] {
@@ -259,6 +262,7 @@ func (c *payloadChecker) number() (string, int) {
 	return "", 0
 }
 
+// badNumber says what a number lacks at the byte at hand.
 func (c *payloadChecker) badNumber(why string) (string, int) {
 	if c.i >= len(c.p) {
 		return c.unexpectedEnd()
@@ -284,6 +288,7 @@ func (c *payloadChecker) word() (string, int) {
 	return c.unexpected(wantValue)
 }
 
+// isWord reports whether a byte belongs to a word, as the service's parser cuts them.
 func isWord(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_' || b == '$'
 }
@@ -293,6 +298,7 @@ func (c *payloadChecker) unexpected(why string) (string, int) {
 	return "Unexpected character (" + describe(c.p[c.i:]) + "): " + why, c.i
 }
 
+// unexpectedEnd says what was still open.
 func (c *payloadChecker) unexpectedEnd() (string, int) {
 	switch {
 	case c.depth == 0:

@@ -19,6 +19,7 @@ type tickets struct {
 	now func() time.Time
 }
 
+// newTickets draws a key that nobody else has.
 func newTickets(now func() time.Time) *tickets {
 	t := &tickets{now: now}
 	_, _ = rand.Read(t.key[:]) // crypto/rand never fails: it ends the program instead
@@ -41,6 +42,7 @@ func (t *tickets) check(digest, expires, token string) bool {
 	return err == nil && t.now().Unix() < until
 }
 
+// sign gives the mark that only this server can make.
 func (t *tickets) sign(digest, expires string) []byte {
 	m := hmac.New(sha256.New, t.key[:])
 	m.Write([]byte(digest + "\n" + expires))

@@ -41,6 +41,7 @@ func (s *Server) unserved(w http.ResponseWriter, r *http.Request, c *call) {
 	_, _ = w.Write(b.Bytes()) // the caller has gone; there is nobody to tell
 }
 
+// orUnknown names a service for a sentence.
 func orUnknown(service string) string {
 	if service == "" {
 		return "another service"

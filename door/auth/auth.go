@@ -186,10 +186,13 @@ func clip(s string) string {
 	return s
 }
 
+// isAccount reports whether s is an account number.
 func isAccount(s string) bool { return len(s) == 12 && isDigits(s) }
 
+// isDate reports whether s has the form of a scope's date.
 func isDate(s string) bool { return len(s) == 8 && isDigits(s) }
 
+// isDigits reports whether s has nothing but digits.
 func isDigits(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < '0' || s[i] > '9' {

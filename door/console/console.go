@@ -165,6 +165,7 @@ func (c *Console) status() Status {
 	return s
 }
 
+// send answers a whole body.
 func send(w http.ResponseWriter, kind string, b []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
