@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"box/sandbox/sandboxtest": {"box/sandbox"},
 	"box/sandbox/linux":       {"box/sandbox"},
 	"box/sandbox/process":     {"box/sandbox"},
+	"box/sandbox/network":     {},
 	"box/rapi":                {""},
 	"box/environment":         {"", "telemetry", "box/rapi", "box/sandbox"},
 	"box/runtimes":            {""},
@@ -62,7 +63,7 @@ var rooms = map[string][]string{
 // modules says which rooms may import a module that is not of the standard
 // library. docs/DEPENDENCIES.md gives the reason for each.
 var modules = map[string][]string{
-	"golang.org/x/sys":              {"box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest"},
+	"golang.org/x/sys":              {"box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/sandbox/network"},
 	"github.com/klauspost/compress": {"box/rootfs"},
 	"modernc.org/sqlite":            {"back/sqlite"},
 	"github.com/spf13/cobra":        {"cmd/kiln"},
@@ -73,7 +74,7 @@ var modules = map[string][]string{
 
 // kernelRooms may use package syscall. Everybody else reaches the kernel through
 // package os or a sandbox.
-var kernelRooms = []string{"box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
+var kernelRooms = []string{"box/sandbox/network", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
 var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go"}
