@@ -54,6 +54,7 @@ type Book struct {
 
 	mu     sync.Mutex
 	served map[string]*serving
+	warned map[string]bool // of deprecation, once
 }
 
 // serving is a runtime that was found, with the file whose change ends it.
@@ -90,6 +91,7 @@ func Open(o Options) (*Book, error) {
 		turns:       make(map[string]chan struct{}),
 		adding:      make(chan struct{}, 1),
 		served:      make(map[string]*serving),
+		warned:      make(map[string]bool),
 	}
 	for identifier := range b.descriptors {
 		b.turns[identifier] = make(chan struct{}, 1)
@@ -119,7 +121,7 @@ func sweep(dir string) {
 func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (kiln.Runtime, error) {
 	d, ok := b.descriptors[identifier]
 	if !ok {
-		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime, "there is no runtime %q", identifier)
+		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime, "kiln does not serve the runtime %q; `kiln runtime ls` lists those that it does", identifier)
 	}
 	if architecture != "" && architecture != hostArchitecture() {
 		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime,
@@ -131,6 +133,7 @@ func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (ki
 			"runtime %s cannot be served: %s; a custom runtime (provided.al2023) that brings its own interpreter works today",
 			identifier, d.Missing)
 	}
+	b.warn(d)
 	if !d.interpreted() {
 		return d.compiled(), nil
 	}
@@ -139,6 +142,17 @@ func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (ki
 		return kiln.Runtime{}, err
 	}
 	return found.runtime, nil
+}
+
+// warn says once that AWS has deprecated a runtime, which keeps nobody from using it.
+func (b *Book) warn(d *descriptor) {
+	b.mu.Lock()
+	told := b.warned[d.Identifier]
+	b.warned[d.Identifier] = true
+	b.mu.Unlock()
+	if !told && d.Deprecated != "" && d.Deprecated <= time.Now().UTC().Format(time.DateOnly) {
+		b.log.Warn("AWS has deprecated this runtime; it still runs here", "runtime", d.Identifier, "since", d.Deprecated)
+	}
 }
 
 // Release gives the digest of what serves an identifier, as the last part of its

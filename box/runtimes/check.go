@@ -33,15 +33,15 @@ func Probe(rt kiln.Runtime) []string {
 // else on the host as a user without rights. That it passed is kept as long as the
 // program and the bootstrap stay the same.
 func (b *Book) check(ctx context.Context, d *descriptor, rt kiln.Runtime, i *interpreter, s stamp) error {
-	key := "host " + rt.ReleaseARN
+	kind := "host"
 	if b.options.Check != nil {
-		key = "box " + rt.ReleaseARN
+		kind = "box"
 	}
 	known := b.records.get(i.Program, s)
 	if known == nil {
 		known = &record{Stamp: s, Interpreter: i}
 	}
-	if known.passed(key) {
+	if known.passed(kind + " " + rt.ReleaseARN) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
@@ -58,7 +58,7 @@ func (b *Book) check(ctx context.Context, d *descriptor, rt kiln.Runtime, i *int
 	if err != nil {
 		return fmt.Errorf("it does not work in an environment: %w", err)
 	}
-	b.keep(i.Program, known.withPass(key))
+	b.keep(i.Program, known.withPass(kind, rt.ReleaseARN))
 	return nil
 }
 

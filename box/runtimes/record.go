@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -80,10 +81,16 @@ func (r *records) put(path string, known *record) error {
 // passed reports whether the interpreter has passed a check.
 func (k *record) passed(check string) bool { return slices.Contains(k.Passed, check) }
 
-// withPass gives a copy of the record with one more check that was passed.
-func (k *record) withPass(check string) *record {
+// withPass gives a copy of the record with one more check that was passed, without
+// those of other releases: they are of no use any more.
+func (k *record) withPass(kind, release string) *record {
 	more := *k
-	more.Passed = append(slices.Clone(k.Passed), check)
+	more.Passed = []string{kind + " " + release}
+	for _, check := range k.Passed {
+		if strings.HasSuffix(check, " "+release) && check != more.Passed[0] {
+			more.Passed = append(more.Passed, check)
+		}
+	}
 	return &more
 }
 

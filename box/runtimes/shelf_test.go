@@ -2,6 +2,7 @@ package runtimes_test
 
 import (
 	"context"
+	"log/slog"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -100,7 +101,7 @@ func TestWhatCannotBeServedSaysWhyAndWhatToDo(t *testing.T) {
 		{"java21", "", "runtime java21 cannot be served: kiln has no bootstrap for Java yet; a custom runtime (provided.al2023) that brings its own interpreter works today"},
 		{"ruby3.4", "", "runtime ruby3.4 cannot be served: kiln has no bootstrap for Ruby yet; a custom runtime (provided.al2023) that brings its own interpreter works today"},
 		{"dotnet8", "", "runtime dotnet8 cannot be served: kiln has no bootstrap for .NET yet; a custom runtime (provided.al2023) that brings its own interpreter works today"},
-		{"cobol85", "", `there is no runtime "cobol85"`},
+		{"cobol85", "", "kiln does not serve the runtime \"cobol85\"; `kiln runtime ls` lists those that it does"},
 		{"provided.al2023", other, "this machine runs " + hostMachine() + " code, not " + other + ": create the function with architecture " + hostMachine()},
 		{"python3.14", "", "no Python 3.14 was found on this machine, so python3.14 functions cannot run; install it so that python3.14 is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local"},
 		{"nodejs24.x", "", "no Node.js 24 was found on this machine, so nodejs24.x functions cannot run; run `kiln runtime add nodejs24.x`, or install it so that node is on the PATH or below nvm, fnm, volta, asdf, mise, n, /opt or /usr/local"},
@@ -144,4 +145,18 @@ func languageAt(t *testing.T, prefix string) *language {
 func combined(program string, arguments ...string) (string, error) {
 	out, err := exec.CommandContext(context.Background(), program, arguments...).CombinedOutput()
 	return string(out), err
+}
+
+func TestADeprecatedRuntimeWarnsOnceAndRuns(t *testing.T) {
+	var said strings.Builder
+	book := open(t, t.TempDir(), runtimes.Options{Logger: slog.New(slog.NewTextHandler(&said, nil))}, install(t, "node", nodeSays("20.0.0")))
+	for range 2 {
+		rt, err := book.Runtime(t.Context(), "nodejs20.x", "")
+		if err != nil || rt.Deprecated != "2026-04-30" {
+			t.Fatalf("got %+v %v", rt, err)
+		}
+	}
+	if got := strings.Count(said.String(), `runtime=nodejs20.x since=2026-04-30`); got != 1 {
+		t.Errorf("it warned %d times: %s", got, said.String())
+	}
 }
