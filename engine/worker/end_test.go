@@ -80,15 +80,17 @@ func TestTheNewRevisionServesWhileTheOldOneDrains(t *testing.T) {
 		world := sleeping(10 * time.Millisecond)
 		w := open(t, world, worker.Options{})
 		var wg sync.WaitGroup
-		wg.Go(func() { run(t, w, lasting("v1", time.Minute)) })
+		old := lasting("v1", time.Minute)
+		old.Target.Version.Package.SHA256 = "abc"
+		wg.Go(func() { run(t, w, old) })
 		time.Sleep(time.Second)
 		w.Drop("v1")
 		for range 10 {
 			run(t, w, call("v2"))
 			synctest.Wait()
 		}
-		if _, alive := world.count(); alive != 2 {
-			t.Errorf("%d environments, want the old and the new", alive)
+		if list := w.Environments(); len(list) != 2 || list[0].Package != "abc" || !list[0].Stale || list[1].Stale {
+			t.Errorf("got %+v, want the old with its code and the new", list)
 		}
 		wg.Wait()
 	})
