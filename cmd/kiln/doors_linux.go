@@ -11,6 +11,7 @@ import (
 	"kiln/box/runtimes"
 	"kiln/door/api"
 	"kiln/engine/catalog"
+	"kiln/engine/worker"
 	"kiln/telemetry/logs"
 )
 
@@ -142,12 +143,19 @@ func (s *stack) environments() []api.EnvironmentInfo {
 	for _, e := range s.worker.Environments() {
 		info := api.EnvironmentInfo{
 			Worker: s.worker.ID(), ID: e.ID, Function: e.Function.QualifiedARN(kiln.Qualifier(e.Version)), State: e.State, Frozen: frozen && e.State == "idle",
-			MemoryBytes: e.MemoryBytes, Since: e.Since, AgeSeconds: time.Since(e.Since).Seconds(), Invocations: e.Invocations,
-		}
-		if v, err := s.catalog.Version(e.Function, kiln.Qualifier(e.Version)); err == nil {
-			info.MemoryMB = v.Config.MemoryMB
+			MemoryBytes: e.MemoryBytes, MemoryMB: s.memoryOf(e), Since: e.Since, AgeSeconds: time.Since(e.Since).Seconds(), Invocations: e.Invocations,
 		}
 		out = append(out, info)
 	}
 	return out
+}
+
+// memoryOf gives the configured memory of an environment's function in MB; 0 when
+// the function is gone.
+func (s *stack) memoryOf(e worker.Info) int {
+	v, err := s.catalog.Version(e.Function, kiln.Qualifier(e.Version))
+	if err != nil {
+		return 0
+	}
+	return v.Config.MemoryMB
 }

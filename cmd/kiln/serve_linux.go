@@ -56,7 +56,11 @@ func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
 		scheme = "https"
 	}
 	endpoint := scheme + "://" + reachable(api.Addr())
-	if err := lock.say(holder{PID: os.Getpid(), Endpoint: endpoint}); err != nil {
+	page := ""
+	if console != nil {
+		page = "http://" + reachable(console.Addr())
+	}
+	if err := lock.say(holder{PID: os.Getpid(), Endpoint: endpoint, Console: page}); err != nil {
 		return err
 	}
 
@@ -73,13 +77,9 @@ func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
 	failed := make(chan error, 2)
 	s.add("api", s.serveAPI(api, cert, failed))
 	if console != nil {
-		end, err := s.serveConsole(console, failed)
-		if err != nil {
-			return errors.Join(err, s.close(context.Background()))
-		}
-		s.add("console", end)
+		s.add("console", s.serveConsole(console, endpoint, failed))
 	}
-	s.announce(w, endpoint, console)
+	s.announce(w, endpoint, page)
 
 	var work error
 	if t == nil {
@@ -204,13 +204,12 @@ func (s *stack) serveAPI(l net.Listener, cert *certificate, failed chan<- error)
 }
 
 // announce says on stderr that the server is ready, where, and what it lacks.
-func (s *stack) announce(w world, endpoint string, console net.Listener) {
-	status := "off"
-	if console != nil {
-		status = "http://" + reachable(console.Addr())
+func (s *stack) announce(w world, endpoint, page string) {
+	if page == "" {
+		page = "off"
 	}
 	fmt.Fprintf(w.talk, "kiln %s is ready.\n  API      %s\n  console  %s\n  data     %s\n  sandbox  %s: %s\n",
-		versionText(), endpoint, status, s.config.DataDir, s.driver.Name(), capabilityText(s.driver.Capabilities()))
+		versionText(), endpoint, page, s.config.DataDir, s.driver.Name(), capabilityText(s.driver.Capabilities()))
 }
 
 // capabilityText says in one line what a driver does not enforce.

@@ -47,6 +47,13 @@ func (c *Catalog) Functions(in kiln.Scope) []*kiln.Version {
 	return out
 }
 
+// Count gives the number of functions of all scopes.
+func (c *Catalog) Count() int {
+	n := 0
+	c.book.each(func(*page) { n++ })
+	return n
+}
+
 // AllVersions gives every version of every function of a scope: by name, $LATEST
 // first.
 func (c *Catalog) AllVersions(in kiln.Scope) []*kiln.Version {

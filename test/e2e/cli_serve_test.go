@@ -8,8 +8,10 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,6 +136,45 @@ func TestASignalLetsInvocationsEndAndASecondDoesNot(t *testing.T) {
 				t.Errorf("the call: got %d %q, want %d\nstderr: %s", code, out, tt.code, talk)
 			}
 		})
+	}
+}
+
+func TestTheStatusPageHasAListenerOfItsOwn(t *testing.T) {
+	s := start(t, "--console", "127.0.0.1:0")
+	var holder struct{ Console string }
+	text, err := os.ReadFile(filepath.Join(s.Data, "kiln.lock"))
+	if err != nil || json.Unmarshal(text, &holder) != nil || holder.Console == "" {
+		t.Fatalf("the server does not say where its status page is: %v %s", err, text)
+	}
+	get := func(url, host string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(within(t, time.Minute), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	if status, body := get(holder.Console+"/", ""); status != 200 || !strings.Contains(body, s.URL) {
+		t.Errorf("the page: got %d %q, want one that names the API", status, body)
+	}
+	if status, _ := get(holder.Console+"/", "evil.example"); status != 403 {
+		t.Errorf("for another host: got %d, want 403", status)
+	}
+	if status, _ := get(holder.Console+"/2015-03-31/functions", ""); status != 404 {
+		t.Errorf("the API on the console's listener: got %d, want 404", status)
+	}
+	if status, _ := get(s.URL+"/status.json", ""); status == 200 {
+		t.Error("the API's listener serves the console")
 	}
 }
 
