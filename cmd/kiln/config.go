@@ -197,7 +197,7 @@ func (c *config) check(chosen map[string]choice) error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usagef("tls-cert and tls-key belong together: one of them is not set")
 	}
-	if c.Console == c.Listen {
+	if c.Console == c.Listen && !strings.HasSuffix(c.Listen, ":0") { // port 0 is a free one for each
 		return usagef("listen and console are both %s: the status page needs an address of its own, or console: off", c.Listen)
 	}
 	if c.InsecureListen {
