@@ -62,6 +62,20 @@ type Console struct {
 	hosts *auth.Hosts
 }
 
+// figures is Status as it is sent: the load in the names of JSON.
+type figures struct {
+	Status
+	Load load `json:"load"`
+}
+
+type load struct {
+	MemoryBytes     int64 `json:"memoryBytes"`
+	MemoryUsedBytes int64 `json:"memoryUsedBytes"`
+	Environments    int   `json:"environments"`
+	Running         int   `json:"running"`
+	Waiting         int   `json:"waiting"`
+}
+
 //go:embed page.html style.css
 var files embed.FS
 
@@ -136,7 +150,8 @@ func (c *Console) page(w http.ResponseWriter) {
 
 // figures answers what the page shows as JSON.
 func (c *Console) figures(w http.ResponseWriter) {
-	b, err := json.Marshal(c.status())
+	s := c.status()
+	b, err := json.Marshal(figures{s, load(s.Load)})
 	if err != nil {
 		c.o.Logger.Error("status figures", "err", err)
 		http.Error(w, "the figures could not be made", http.StatusInternalServerError)

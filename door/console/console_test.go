@@ -112,6 +112,9 @@ func TestTheFiguresAreTheSameAsJSON(t *testing.T) {
 	if got.Functions != 3 || len(got.Environments) != 2 || got.Environments[0] != status().Environments[0] || got.Load != status().Load {
 		t.Errorf("got %+v", got)
 	}
+	if body := get(t, status, "/status.json").Body.String(); !strings.Contains(body, `"load":{"memoryBytes":4294967296,"memoryUsedBytes":1073741824,"environments":0,"running":2,"waiting":1}`) {
+		t.Errorf("got %s", body)
+	}
 	if body := get(t, func() console.Status { return console.Status{} }, "/status.json").Body.String(); !strings.Contains(body, `"environments":[]`) {
 		t.Errorf("none: %s", body)
 	}
