@@ -50,7 +50,7 @@ func settings(w world) []setting {
 	return []setting{
 		{key: "listen", value: "127.0.0.1:4566", kind: "ADDRESS", usage: "address of the API", set: text(func(c *config) *string { return &c.Listen }, isAddress)},
 		{key: "console", value: "127.0.0.1:4567", kind: "ADDRESS|off", usage: "address of the status page", set: text(func(c *config) *string { return &c.Console }, isAddressOrOff)},
-		{key: "data-dir", value: defaultDataDir(w), kind: "DIR", usage: "where functions, their code and logs are kept", set: text(func(c *config) *string { return &c.DataDir }, isPath)},
+		{key: "data-dir", value: defaultDataDir(w), kind: "DIR", usage: "where functions, their code and logs are kept", set: dataDir},
 		{key: "sandbox", value: "linux", kind: "linux|process", usage: "isolation of functions; process has none and is for development only", set: text(func(c *config) *string { return &c.Sandbox }, oneOf("linux", "process"))},
 		{key: "cpu-mode", value: "burst", kind: "burst|strict", usage: "strict holds a function to its share of processor (1 at 1769 MB); burst lets it use what is idle", set: text(func(c *config) *string { return &c.CPUMode }, oneOf("burst", "strict"))},
 		{key: "idle-timeout", value: "10m", kind: "DURATION", usage: "how long an unused environment is kept; 0 makes every call a cold start", set: duration(func(c *config) *time.Duration { return &c.IdleTimeout })},
@@ -397,11 +397,14 @@ func isAddressOrOff(s string) error {
 	return errors.New("an address with a port such as 127.0.0.1:4567, or off, is expected")
 }
 
-func isPath(s string) error {
+// dataDir sets the data directory; it is absolute, since others than this process
+// are told of paths in it.
+func dataDir(c *config, s string) (err error) {
 	if s == "" {
 		return errors.New("a folder is expected")
 	}
-	return nil
+	c.DataDir, err = filepath.Abs(s)
+	return err
 }
 
 func oneOf(words ...string) func(string) error {
