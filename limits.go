@@ -14,8 +14,12 @@ const (
 	MaxRequestBody     = 70167211 // CreateFunction and UpdateFunctionCode
 	MaxEnvironmentSize = 4096     // of the serialised map
 
-	MinMemoryMB, MaxMemoryMB, DefaultMemoryMB    = 128, 10240, 128
-	MinStorageMB, MaxStorageMB, DefaultStorageMB = 512, 10240, 512
+	MinMemoryMB      = 128
+	MaxMemoryMB      = 10240
+	DefaultMemoryMB  = 128
+	MinStorageMB     = 512 // of /tmp
+	MaxStorageMB     = 10240
+	DefaultStorageMB = 512
 
 	DefaultTimeout = 3 * time.Second
 	MaxTimeout     = 900 * time.Second
