@@ -43,7 +43,7 @@ func (s *suite) serve(ctx context.Context, name string, args ...string) (*server
 		select {
 		case err := <-srv.done:
 			text, _ := os.ReadFile(log.Name())
-			return nil, fmt.Errorf("kiln serve ended (%v):\n%s", err, text)
+			return nil, fmt.Errorf("kiln serve ended: %w\n%s", err, text)
 		default:
 		}
 		var info struct {

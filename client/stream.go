@@ -41,7 +41,7 @@ func (e *StreamError) Error() string { return e.Code + ": " + e.Details }
 
 // InvokeWithResponseStream runs a function and returns its answer while it is written.
 func (c *Client) InvokeWithResponseStream(ctx context.Context, in *InvokeWithResponseStreamRequest) (*Stream, error) {
-	resp, err := c.invokeWithResponseStream(ctx, in)
+	resp, err := c.invokeWithResponseStream(ctx, in) //nolint:bodyclose // Stream.Close closes it
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -107,9 +108,9 @@ func readAll(r io.Reader, length, limit int64) ([]byte, error) {
 		buf = buf[:len(buf)+n]
 		switch {
 		case err == nil || int64(len(buf)) == want:
-		case err == io.EOF && length < 0:
+		case errors.Is(err, io.EOF) && length < 0:
 			return buf, nil
-		case err == io.EOF || err == io.ErrUnexpectedEOF:
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 			return nil, serialization("request body ended early, after %d bytes", len(buf))
 		default:
 			return nil, serialization("request body could not be read, after %d bytes", len(buf))

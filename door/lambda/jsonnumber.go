@@ -76,11 +76,6 @@ func (d *decoder) int32() int32 {
 	return int32(d.integer(math.MinInt32, math.MaxInt32, "an", "Integer"))
 }
 
-// int64 reads a Long.
-func (d *decoder) int64() int64 {
-	return d.integer(math.MinInt64, math.MaxInt64, "a", "Long")
-}
-
 // float64 reads a Double.
 func (d *decoder) float64() float64 {
 	if c := d.peek(); c != '-' && (c < '0' || c > '9') {

@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"encoding/base64"
 	"math"
 	"slices"
 	"strconv"
@@ -91,11 +90,6 @@ func appendTime(b []byte, t time.Time) []byte {
 		}
 	}
 	return b
-}
-
-// appendBlob appends bytes as base64.
-func appendBlob(b, v []byte) []byte {
-	return append(base64.StdEncoding.AppendEncode(append(b, '"'), v), '"')
 }
 
 // sortedKeys returns the keys of a map in order, so that answers are the same each time.
