@@ -29,7 +29,7 @@ func runOnce(ctx context.Context, w world, c *config, f *function, payload []byt
 	if quiet {
 		log.out = io.Discard
 	}
-	s, err := openStack(ctx, c, stackOptions{dataDir: dir, runtimesDir: c.DataDir, sink: log, ahead: -1}, newLogger(w, c.LogLevel))
+	s, err := openStack(ctx, c, stackOptions{dataDir: dir, runtimesDir: c.DataDir, sink: log, ahead: -1, warm: f.source.Language.Family() == "provided"}, newLogger(w, c.LogLevel))
 	if err != nil {
 		return nil, err
 	}

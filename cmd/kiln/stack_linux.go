@@ -54,6 +54,7 @@ type stackOptions struct {
 	runtimesDir string         // where runtimes are kept
 	sink        telemetry.Sink // nil: logs are kept in the data directory
 	ahead       int
+	warm        bool         // make ahead what custom runtimes need
 	ready       func() error // for /readyz; nil is always ready
 }
 
@@ -112,7 +113,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		return s, err
 	}
 	s.addCloser("catalog", s.catalog.Close)
-	s.addCloser("housekeeping", s.keepHouse())
+	s.addCloser("housekeeping", s.keepHouse(o.warm))
 	s.dispatch = dispatch.New(dispatch.Options{Catalog: s.catalog, Workers: []dispatch.Worker{s.worker}, AccountConcurrency: c.AccountConcurrency})
 	s.api = api.New(api.Options{
 		Catalog: catalogDoor{s.catalog}, Invoker: s.dispatch, Logs: s.logsDoor(), Runtimes: runtimesDoor{s.runtimes},
@@ -163,10 +164,10 @@ func (s *stack) endWorker(ctx context.Context) error {
 	return s.worker.Close()
 }
 
-// keepHouse starts what runs beside the calls: it drops environments of code that
-// nothing refers to any more, and removes unpacked packages once an hour. The
-// result ends it and waits.
-func (s *stack) keepHouse() (end func() error) {
+// keepHouse starts what runs beside the calls: it makes the base ahead if asked to,
+// drops environments of code that nothing refers to any more, and removes unpacked
+// packages once an hour. The result ends it and waits.
+func (s *stack) keepHouse(warm bool) (end func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	changes := s.catalog.Changes()
@@ -174,6 +175,9 @@ func (s *stack) keepHouse() (end func() error) {
 		defer close(done)
 		hourly := time.NewTicker(time.Hour)
 		defer hourly.Stop()
+		if warm {
+			s.warm(ctx)
+		}
 		s.sweepRootfs()
 		for {
 			select {
@@ -190,6 +194,18 @@ func (s *stack) keepHouse() (end func() error) {
 		}
 	}()
 	return func() error { cancel(); <-done; return nil }
+}
+
+// warm makes the base of custom runtimes, so that the first function does not wait
+// for it. Whoever needs it meanwhile waits for this one making.
+func (s *stack) warm(ctx context.Context) {
+	rt, err := s.runtimes.Runtime(ctx, "provided.al2023", "")
+	if err == nil {
+		_, err = s.rootfs.Compose("/", rt) // the package matters for the base as little as its name
+	}
+	if err != nil {
+		s.log.Warn("the base of environments could not be made ahead", "error", err)
+	}
 }
 
 // retire makes the worker forget what calls are no longer resolved to.
