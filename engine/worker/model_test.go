@@ -75,9 +75,10 @@ func chaos(t *testing.T, seed uint64) {
 		idle = 700 * time.Millisecond
 	}
 	most := 1 + d.n(30)
+	linger := []time.Duration{-1, 0, 3 * time.Millisecond}[d.n(3)]
 	w := open(t, world, worker.Options{
 		IdleTimeout: idle, MaxStarting: 1 + d.n(3), MemoryBudget: int64(100+d.n(600)) * mb,
-		MaxEnvironments: most, MaxWait: 5 * time.Second, MaxWaiting: 100, Host: m, HostReserve: 1 << 30,
+		MaxEnvironments: most, Linger: linger, MaxWait: 5 * time.Second, MaxWaiting: 100, Host: m, HostReserve: 1 << 30,
 	})
 
 	var mu sync.Mutex

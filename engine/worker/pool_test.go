@@ -133,6 +133,47 @@ func TestAnEnvironmentRestsBetweenCallsButNotWhileSomebodyWaits(t *testing.T) {
 	})
 }
 
+func TestAnEnvironmentLingersUnfrozenInAStreamOfCallsAndOnlyThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := &world{}
+		w := open(t, world, worker.Options{Linger: time.Millisecond})
+		step := func(pause time.Duration, want tally) {
+			t.Helper()
+			time.Sleep(pause)
+			synctest.Wait()
+			if got := world.environment(1).counts(); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		}
+		run(t, w, call("f"))
+		time.Sleep(time.Second)
+		run(t, w, call("f"))
+		step(0, tally{resting: true, rests: 2, thaws: 1, calls: 2}) // frozen at once: nothing says that another call comes
+		run(t, w, call("f"))
+		step(900*time.Microsecond, tally{rests: 2, thaws: 2, calls: 3}) // one came at once: it lingers
+		run(t, w, call("f"))
+		step(900*time.Microsecond, tally{rests: 2, thaws: 2, calls: 4}) // and serves the next without a thaw
+		step(200*time.Microsecond, tally{resting: true, rests: 3, thaws: 2, calls: 4})
+		time.Sleep(time.Second)
+		run(t, w, call("f"))
+		step(0, tally{resting: true, rests: 4, thaws: 3, calls: 5})
+	})
+}
+
+func TestANegativeLingerFreezesAfterEveryCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := &world{}
+		w := open(t, world, worker.Options{Linger: -1})
+		for n := range 5 {
+			run(t, w, call("f"))
+			synctest.Wait()
+			if got, want := world.environment(1).counts(), (tally{resting: true, rests: n + 1, thaws: n, calls: n + 1}); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		}
+	})
+}
+
 func TestAWaitingCallerTakesWhicheverComesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := &world{init: 100 * time.Millisecond}

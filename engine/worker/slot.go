@@ -27,6 +27,7 @@ type slot struct {
 	env   Environment   // set once, before the first token
 	stop  chan struct{} // closed to have the environment closed
 	made  chan struct{} // closed when the launch is over, well or not
+	calm  *time.Timer   // rings when it has lingered
 	ready chan struct{} // closed when init is over or the environment is
 	gone  chan struct{} // closed when nothing of the environment is left
 
@@ -37,6 +38,8 @@ type slot struct {
 	use      uint64 // counts the callers that had it
 	served   int
 	since    time.Time // of being idle; before that, of being made
+	hot      bool      // its last call came at once after the one before
+	awake    bool      // idle and not frozen yet
 	measured time.Time
 	memory   int64 // what it was measured at
 
@@ -45,16 +48,19 @@ type slot struct {
 
 // newSlot makes the slot of an environment that is to be made.
 func newSlot(p *pool, cost int64, now time.Time) *slot {
-	return &slot{
+	s := &slot{
 		pool: p, stop: make(chan struct{}), made: make(chan struct{}), ready: make(chan struct{}), gone: make(chan struct{}),
-		state: starting, since: now, charge: cost,
+		calm: time.NewTimer(time.Hour), state: starting, since: now, charge: cost,
 	}
+	s.calm.Stop()
+	return s
 }
 
 // live has the environment made, takes its tokens until it is over or to be closed,
 // then closes it and gives everything back.
 func (s *slot) live() {
 	defer close(s.gone)
+	defer s.calm.Stop()
 	if err := s.launch(); err != nil {
 		s.pool.abort(s, err)
 		return
@@ -96,6 +102,8 @@ func (s *slot) turn() bool {
 	select {
 	case _, open := <-s.env.Idle():
 		return open && s.pool.freed(s)
+	case <-s.calm.C:
+		return s.pool.lingered(s)
 	case <-s.stop:
 		return false
 	}

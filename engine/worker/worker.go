@@ -52,6 +52,7 @@ const (
 	DefaultLaunchTimeout   = time.Minute
 	DefaultStartHold       = 100 * time.Millisecond
 	DefaultSettleTime      = 5 * time.Millisecond
+	DefaultLinger          = time.Millisecond
 	DefaultMaxEnvironments = 4000
 )
 
@@ -97,6 +98,11 @@ type Options struct {
 	// SettleTime is how long a caller counts on an environment that has answered and
 	// is not free yet before another one is started for it.
 	SettleTime time.Duration
+	// Linger is how long an environment stays unfrozen after a call, if the call had
+	// come so soon after the one before: in a stream of calls a freeze and a thaw for
+	// each cost more than half as much as the call itself. Any other call ends with a
+	// freeze at once. Negative is never.
+	Linger time.Duration
 }
 
 // Worker runs invocations on this machine. It is safe for concurrent use.
@@ -142,6 +148,7 @@ func New(o Options) *Worker {
 	o.StartHold = cmp.Or(o.StartHold, DefaultStartHold)
 	o.LaunchTimeout = cmp.Or(o.LaunchTimeout, DefaultLaunchTimeout)
 	o.SettleTime = cmp.Or(o.SettleTime, DefaultSettleTime)
+	o.Linger = cmp.Or(o.Linger, DefaultLinger)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
