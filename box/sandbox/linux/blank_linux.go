@@ -89,7 +89,7 @@ func (d *Driver) makeBlank() (b *blank, err error) {
 	}
 	s := d.initScript(b, pipe[0], thaw)
 	defer s.close()
-	err = apart(func() error {
+	err = d.threads.run(func() error {
 		if err := d.enterFreshNamespaces(); err != nil {
 			return err
 		}
@@ -108,9 +108,6 @@ func (d *Driver) makeBlank() (b *blank, err error) {
 // enterFreshNamespaces puts the calling thread into new namespaces whose only file
 // system is a copy of the stage, with a loopback device that is up.
 func (d *Driver) enterFreshNamespaces() error {
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("unshare fs: %w", err)
-	}
 	if err := unix.Setns(d.stage.ns, unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("enter stage: %w", err)
 	}

@@ -8,8 +8,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,8 +25,7 @@ type box struct {
 	// turn is held by whoever changes the box's processes: Start, Freeze, Thaw,
 	// KillAll. A program must not be born into a group that is being killed.
 	turn   chan struct{}
-	frozen bool         // under turn
-	starts atomic.Int64 // programs started so far
+	frozen bool // under turn
 
 	gone chan struct{} // closed when the box ended
 
@@ -87,7 +84,7 @@ func (x *box) make(ctx context.Context) error {
 	}
 	go x.attend()
 	if g.watch != nil {
-		go x.killAtOOM(g.watch)
+		go x.endWhenOutOfMemory(g.watch)
 	}
 	return nil
 }
@@ -99,24 +96,32 @@ func (x *box) attend() {
 	x.end()
 }
 
-// killAtOOM ends all processes of the box when its memory runs out: what is left
-// after the kernel has shot one of them is of no use. What is started afterwards
-// is spared. It ends with the group.
-func (x *box) killAtOOM(watch *oomWatch) {
+// endWhenOutOfMemory ends all processes of the box whenever its memory runs out. It
+// ends with the group.
+func (x *box) endWhenOutOfMemory(watch *oomWatch) {
 	for watch.wait() {
-		x.meter.outOfMemory() // before the kill: the kernel, coming late, may count none
-		before := x.starts.Load()
-		for wait := 50 * time.Microsecond; x.starts.Load() == before && !x.over(); wait = min(2*wait, 5*time.Millisecond) {
-			if empty, err := x.blank.group.empty(); empty || err != nil {
-				break // an error means that the group is being removed
-			}
-			if err := x.blank.group.killOnce(); err != nil {
-				x.driver.log.Warn("end a box that is out of memory", "box", x.id, "error", err)
-				break
-			}
-			time.Sleep(wait)
+		giveBack, err := x.takeTurn(context.Background())
+		if err != nil {
+			return
 		}
+		if err := x.clearAfterOOM(); err != nil {
+			x.driver.log.Warn("end a box that is out of memory", "box", x.id, "error", err)
+		}
+		giveBack()
 	}
+}
+
+// clearAfterOOM ends all processes if the memory ran out since the last time: what
+// is left after the kernel has shot one of them is of no use. It needs the turn,
+// so that it ends what was there and not what Start puts in its place.
+func (x *box) clearAfterOOM() error {
+	watch := x.blank.group.watch
+	if watch == nil || !watch.take() {
+		return nil
+	}
+	x.meter.outOfMemory() // before the kill: the kernel, coming late, may count none
+	x.frozen = false
+	return x.blank.group.kill()
 }
 
 // end closes gone, once.
@@ -161,8 +166,7 @@ func (x *box) takeTurn(ctx context.Context) (giveBack func(), err error) {
 	return func() { <-x.turn }, nil
 }
 
-// Listen opens a TCP listener in the box's network; see sandbox.Sandbox. The
-// calling thread visits the network and comes back, or is thrown away.
+// Listen opens a TCP listener in the box's network; see sandbox.Sandbox.
 func (x *box) Listen(address string) (net.Listener, error) {
 	giveBack, err := x.takeTurn(context.Background())
 	if err != nil {
@@ -174,7 +178,7 @@ func (x *box) Listen(address string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen in sandbox %s: %w", x.id, err)
 	}
 	var fd int
-	err = apart(func() error {
+	err = x.driver.threads.run(func() error {
 		if err := unix.Setns(x.blank.init.pidfd, unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter network: %w", err)
 		}
@@ -356,17 +360,16 @@ func (x *box) Start(ctx context.Context, p sandbox.Program) (sandbox.Process, er
 	if x.frozen {
 		return nil, sandbox.ErrFrozen
 	}
+	if err := x.clearAfterOOM(); err != nil {
+		return nil, fmt.Errorf("start %s in sandbox %s: %w", p.Path, x.id, err)
+	}
 	s, err := x.programScript(p)
 	if err != nil {
 		return nil, fmt.Errorf("start %s in sandbox %s: %w", p.Path, x.id, err)
 	}
 	defer s.close()
-	x.starts.Add(1)
 	var c child
-	err = apart(func() error {
-		if err := unix.Unshare(unix.CLONE_FS); err != nil {
-			return fmt.Errorf("unshare fs: %w", err)
-		}
+	err = x.driver.threads.run(func() error {
 		const all = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 		if err := unix.Setns(x.blank.init.pidfd, all); err != nil {
 			return fmt.Errorf("enter namespaces: %w", err)

@@ -64,12 +64,9 @@ func (c *confinement) signals(s *script) {
 	s.add("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, hold(s, new(uint64)), 0, 8)
 }
 
-// surrender appends the loss of root: bounding set, groups, user, every
-// capability, and the way back.
+// surrender appends the loss of root: groups, user, every capability, and the way
+// back. The bounding set is gone already: the thread that makes the child has none.
 func (c *confinement) surrender(s *script, uid int) {
-	for n := 0; n <= c.lastCapability; n++ {
-		s.add("drop capability", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(n))
-	}
 	id := uintptr(uid)
 	s.add("drop groups", unix.SYS_SETGROUPS, 0, 0)
 	s.add("set group", unix.SYS_SETRESGID, id, id, id)

@@ -25,6 +25,7 @@ type Driver struct {
 	scratches   *scratches
 	stage       *stage
 	confinement *confinement
+	threads     *threads
 	uids        *uids
 	program     int // the init, in a sealed memory file
 	null        int // /dev/null
@@ -98,8 +99,11 @@ func (d *Driver) open() (err error) {
 	if err := os.MkdirAll(ground, 0o700); err != nil {
 		return err
 	}
-	d.stage, err = openStage(ground)
-	return err
+	if d.stage, err = openStage(ground); err != nil {
+		return err
+	}
+	d.threads = newThreads(d.options.Concurrency+2, d.confinement.leave)
+	return nil
 }
 
 // Name is the word by which configuration asks for this driver.
@@ -221,6 +225,9 @@ func (d *Driver) Close() error {
 // release undoes open.
 func (d *Driver) release() error {
 	var errs []error
+	if d.threads != nil {
+		d.threads.close()
+	}
 	if d.stage != nil {
 		errs = append(errs, d.stage.close())
 	}

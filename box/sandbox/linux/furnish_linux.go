@@ -15,7 +15,7 @@ import (
 // the spec are walked below root, never through the calling thread's "/".
 type furniture struct {
 	box    *box
-	root   int   // the mount that will be "/"
+	root   int   // the mount that is the box's "/"
 	sealed []int // mounts that become read-only when everything is in place
 	open   []int // descriptors to close at the end
 	count  int   // of directories and files made in stageFiles
@@ -41,10 +41,7 @@ func (x *box) furnish() error {
 		f.open = append(f.open, fd)
 		sources[i] = fd
 	}
-	return apart(func() error {
-		if err := unix.Unshare(unix.CLONE_FS); err != nil {
-			return fmt.Errorf("unshare fs: %w", err)
-		}
+	return x.driver.threads.run(func() error {
 		if err := unix.Setns(x.blank.init.pidfd, unix.CLONE_NEWNS|unix.CLONE_NEWUTS); err != nil {
 			return fmt.Errorf("enter namespaces: %w", err)
 		}
@@ -56,7 +53,10 @@ func (x *box) furnish() error {
 	})
 }
 
-// assemble attaches everything below stageRoot and makes that the root.
+// assemble attaches the box's root over the stage's, and everything else below it.
+// The calling thread stays at the stage's root; whoever enters the namespace later
+// arrives at the topmost one and has no way below it, where in any case there is
+// nothing but the stage. To pivot instead would visit every thread of the host.
 func (f *furniture) assemble(sources []int) error {
 	spec := &f.box.spec
 	if err := f.openFiles(); err != nil {
@@ -93,10 +93,7 @@ func (f *furniture) assemble(sources []int) error {
 			return fmt.Errorf("make read-only: %w", err)
 		}
 	}
-	if err := unix.Fchdir(f.root); err != nil {
-		return err
-	}
-	return enterRoot()
+	return nil
 }
 
 // seal makes a mount read-only. A child that another goroutine makes at this moment
@@ -175,13 +172,8 @@ func (f *furniture) mount(source int, target string) error {
 		directory = st.Mode&unix.S_IFMT == unix.S_IFDIR
 	}
 	if path.Clean(target) == "/" {
-		if err := attach(source, stageRoot); err != nil {
-			return err
-		}
-		var err error
-		f.root, err = unix.Open(stageRoot, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		f.open = append(f.open, f.root)
-		return err
+		f.root = source
+		return attach(source, "/")
 	}
 	var at int
 	var err error

@@ -34,12 +34,34 @@ func watchOOM(dir string) (*oomWatch, error) {
 	return w, nil
 }
 
-// wait returns true at the next event and false after close. The removal of the
-// group counts as an event too.
+// wait returns true when an event has come that nobody has taken, and false after
+// close. The removal of the group is an event too.
 func (w *oomWatch) wait() bool {
-	var count [8]byte
-	_, err := w.event.Read(count[:])
+	conn, err := w.event.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = conn.Read(func(fd uintptr) bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n > 0 || (err != nil && err != unix.EINTR)
+	})
 	return err == nil
+}
+
+// take says whether an event has come since the last one was taken. The kernel
+// gives word before it kills: whoever has seen the death finds the event.
+func (w *oomWatch) take() bool {
+	conn, err := w.event.SyscallConn()
+	if err != nil {
+		return false
+	}
+	taken := false
+	err = conn.Control(func(fd uintptr) {
+		var count [8]byte
+		n, err := unix.Read(int(fd), count[:])
+		taken = n == len(count) && err == nil
+	})
+	return taken && err == nil
 }
 
 // close ends the subscription and every wait.

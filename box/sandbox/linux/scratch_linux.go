@@ -178,14 +178,20 @@ func (s *scratches) format(bytes int64) (file *os.File, err error) {
 	if err := file.Truncate(size); err != nil {
 		return nil, err
 	}
-	out, err := exec.Command(s.mkfs, "-q", "-F", "-b", "4096", "-m", "0", "-N", fmt.Sprint(count),
-		"-O", "^has_journal,^resize_inode,^metadata_csum,^orphan_file", "-E", "lazy_itable_init=1,nodiscard", path).CombinedOutput()
-	if err != nil && strings.Contains(string(out), "orphan_file") { // older than e2fsprogs 1.47 and without it anyway
-		out, err = exec.Command(s.mkfs, "-q", "-F", "-b", "4096", "-m", "0", "-N", fmt.Sprint(count),
-			"-O", "^has_journal,^resize_inode,^metadata_csum", "-E", "lazy_itable_init=1,nodiscard", path).CombinedOutput()
+	// uninit_bg leaves the inode tables unwritten, so that a copy is a few blocks;
+	// metadata_csum would put a checksum on the superblock that reserve writes to.
+	const features = "^has_journal,^resize_inode,^metadata_csum,uninit_bg"
+	mkfs := func(features string) (string, error) {
+		out, err := exec.Command(s.mkfs, "-q", "-F", "-b", "4096", "-m", "0", "-N", fmt.Sprint(count),
+			"-O", features, "-E", "lazy_itable_init=1,nodiscard", path).CombinedOutput()
+		return strings.TrimSpace(string(out)), err
+	}
+	out, err := mkfs(features + ",^orphan_file")
+	if err != nil && strings.Contains(out, "orphan_file") { // older than e2fsprogs 1.47, and without it anyway
+		out, err = mkfs(features)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %s", s.mkfs, err, strings.TrimSpace(string(out)))
+		return nil, fmt.Errorf("%s: %w: %s", s.mkfs, err, out)
 	}
 	available, err := s.prepare(file, bytes)
 	if err != nil {

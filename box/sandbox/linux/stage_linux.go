@@ -16,10 +16,9 @@ type stage struct {
 	masks []string // what of /proc is covered in every box
 }
 
-// The directories of a stage. stageRoot is where the root of a box is put before
-// it becomes "/", stageFiles where the box's own small files come from.
+// The directories of a stage besides /dev and /proc: stageFiles is where a box's own
+// small files come from.
 const (
-	stageRoot  = "/root"
 	stageFiles = "/files"
 	stageEmpty = "/empty"
 )
@@ -84,7 +83,7 @@ func buildStage(dir string) error {
 		return err
 	}
 	unix.Umask(0) // of this thread alone: it left the process's CLONE_FS group with its namespace
-	for _, d := range []string{"dev", "dev/shm", "proc", stageRoot[1:], stageFiles[1:], stageEmpty[1:]} {
+	for _, d := range []string{"dev", "dev/shm", "proc", stageFiles[1:], stageEmpty[1:]} {
 		if err := unix.Mkdir(d, 0o755); err != nil {
 			return fmt.Errorf("make %s: %w", d, err)
 		}

@@ -9,16 +9,18 @@ import (
 
 // Sets of the host's table, by name and number within a batch.
 const (
-	olderSet, olderID = "older", 1
-	flows4, flows4ID  = "flows4", 2
-	flows6, flows6ID  = "flows6", 3
+	flows4, flows4ID = "flows4", 1
+	flows6, flows6ID = "flows6", 2
+	older4, older4ID = "older4", 3
+	older6, older6ID = "older6", 4
 )
 
 // hostRules is the host's one table, which belongs to the socket that makes it: it
 // goes when the server ends, and a flush of all rules by somebody else leaves it
-// alone. Older are the interfaces that the host had when kiln made it route, or nil
-// when it routed already: between them nothing is forwarded that was not before.
-func hostRules(p plan, connections int, older []int) []*message {
+// alone. Older are, for each family, the interfaces that the host had when kiln made
+// it route; none when it routed already. Between them nothing is forwarded that was
+// not before.
+func hostRules(p plan, connections int, older map[string][]int) []*message {
 	t := p.table
 	from := device(unix.NFT_META_IIFNAME, unix.NFT_CMP_EQ, p.device)
 	to := device(unix.NFT_META_OIFNAME, unix.NFT_CMP_EQ, p.device)
@@ -28,8 +30,8 @@ func hostRules(p plan, connections int, older []int) []*message {
 	}
 	changes := []*message{
 		table(t, tableOwned),
-		set(t, flows4, flows4ID, 4, true),
-		set(t, flows6, flows6ID, 16, true),
+		set(t, flows4, flows4ID, keyIPv4, 4, true),
+		set(t, flows6, flows6ID, keyIPv6, 16, true),
 		chain(t, "before", "filter", unix.NF_INET_PRE_ROUTING, priorityFirst),
 		chain(t, "through", "filter", unix.NF_INET_FORWARD, priorityFilter-10),
 		chain(t, "here", "filter", unix.NF_INET_LOCAL_IN, priorityFilter-10),
@@ -53,19 +55,26 @@ func hostRules(p plan, connections int, older []int) []*message {
 	if p.v6.IsValid() {
 		changes = append(changes, r("after", "as the host", elsewhere, within(p.v6), masquerade))
 	}
-	if older != nil {
-		var keys [][]byte
-		for _, i := range older {
-			keys = append(keys, binary.NativeEndian.AppendUint32(nil, uint32(i)))
-		}
-		changes = append(changes,
-			set(t, olderSet, olderID, 4, false),
-			elements(t, olderSet, olderID, keys),
-			r("through", "not forwarded before kiln either", meta(unix.NFT_META_IIF), inSet(olderSet, olderID),
-				meta(unix.NFT_META_OIF), inSet(olderSet, olderID), count, drop),
-		)
-	}
+	changes = append(changes, apartAsBefore(t, older4, older4ID, unix.NFPROTO_IPV4, older["4"])...)
+	changes = append(changes, apartAsBefore(t, older6, older6ID, unix.NFPROTO_IPV6, older["6"])...)
 	return batch(changes...)
+}
+
+// apartAsBefore forwards nothing between interfaces of a list.
+func apartAsBefore(table, name string, id uint32, family byte, interfaces []int) []*message {
+	if len(interfaces) == 0 {
+		return nil
+	}
+	var keys [][]byte
+	for _, i := range interfaces {
+		keys = append(keys, binary.NativeEndian.AppendUint32(nil, uint32(i)))
+	}
+	steps := join(protocol(family), meta(unix.NFT_META_IIF), inSet(name, id), meta(unix.NFT_META_OIF), inSet(name, id), count, drop)
+	return []*message{
+		set(table, name, id, keyInterface, 4, false),
+		elements(table, name, id, keys),
+		rule(unix.NFPROTO_INET, table, "through", "not forwarded before kiln either", steps...),
+	}
 }
 
 // within goes on only for packets that come from a range.

@@ -19,9 +19,11 @@ import (
 type gateway struct {
 	ns     int
 	rtnl   *socket // speaks in the gateway's network
+	slow   *socket // the same, for what takes long
 	filter *socket // the same, to its firewall
 	up     int     // index of its end of the cable to the host
 	mtu    int
+	quiet  bool // the kernel runs IPv6 and must be told not to make addresses
 }
 
 const (
@@ -33,7 +35,7 @@ const (
 
 // openGateway makes the gateway and its cable to the host.
 func openGateway(host *socket, p plan, deny []netip.Prefix, mtu int) (_ *gateway, err error) {
-	g := &gateway{ns: -1, mtu: mtu}
+	g := &gateway{ns: -1, mtu: mtu, quiet: knowsV6()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -41,6 +43,9 @@ func openGateway(host *socket, p plan, deny []netip.Prefix, mtu int) (_ *gateway
 	}()
 	g.ns, err = newNamespace(func() (err error) {
 		if g.rtnl, err = openSocket(unix.NETLINK_ROUTE); err != nil {
+			return err
+		}
+		if g.slow, err = openSocket(unix.NETLINK_ROUTE); err != nil {
 			return err
 		}
 		if g.filter, err = openSocket(unix.NETLINK_NETFILTER); err != nil {
@@ -97,26 +102,34 @@ func (g *gateway) connect(host *socket, p plan) error {
 	host4, host6 := p.at(hostPlace)
 	gate4, gate6 := p.at(gatewayPlace)
 	hostSide := []*message{
+		raiseLink(near),
 		addNeighbour(near, gate4, hardware(gatewayPlace)),
 		addRoute(p.v4, gate4, near),
 	}
 	gateSide := []*message{
+		raiseLink(far),
 		addAddress(far, single(gate4)),
 		addNeighbour(far, host4, hardware(hostPlace)),
 		addRoute(netip.PrefixFrom(netip.IPv4Unspecified(), 0), host4, far),
 	}
 	if p.v6.IsValid() {
-		hostSide = append(hostSide, withoutAutomatic(near),
-			addNeighbour(near, gate6, hardware(gatewayPlace)), addRoute(p.v6, gate6, near))
-		gateSide = append(gateSide, withoutAutomatic(far), addAddress(far, single(gate6)),
+		hostSide = append(hostSide, addNeighbour(near, gate6, hardware(gatewayPlace)), addRoute(p.v6, gate6, near))
+		gateSide = append(gateSide, addAddress(far, single(gate6)),
 			addNeighbour(far, host6, hardware(hostPlace)),
 			addRoute(netip.PrefixFrom(netip.IPv6Unspecified(), 0), host6, far))
+	}
+	if g.quiet {
+		hostSide = append([]*message{withoutAutomatic(near)}, hostSide...)
+		gateSide = append([]*message{withoutAutomatic(far)}, gateSide...)
 	}
 	if err := g.rtnl.do(gateSide...); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	return host.do(hostSide...)
 }
+
+// knowsV6 says whether this kernel runs IPv6 at all.
+func knowsV6() bool { return read("ipv6/conf/all/disable_ipv6") != "" }
 
 // single is the prefix of one address.
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
@@ -164,7 +177,7 @@ func (g *gateway) close() error {
 	if g.up != 0 {
 		errs = append(errs, g.rtnl.do(deleteLink(g.up))) // the host's end is gone when this returns
 	}
-	for _, s := range []*socket{g.rtnl, g.filter} {
+	for _, s := range []*socket{g.rtnl, g.slow, g.filter} {
 		if s != nil {
 			errs = append(errs, s.close())
 		}
@@ -186,5 +199,7 @@ func (s *socket) find(name string) (int, error) {
 			return l.index, nil
 		}
 	}
-	return 0, fmt.Errorf("interface %s is gone", name)
+	return 0, fmt.Errorf("interface %s: %w", name, errNoInterface)
 }
+
+var errNoInterface = errors.New("there is none")

@@ -238,7 +238,7 @@ func (s *nameServer) serveStreams(ctx context.Context) {
 // serveStream answers the questions of one connection, one after the other.
 func (s *nameServer) serveStream(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	for ctx.Err() == nil {
 		conn.SetReadDeadline(time.Now().Add(idleConnection))
 		m, err := readFramed(conn)

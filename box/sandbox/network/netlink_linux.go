@@ -105,7 +105,6 @@ type socket struct {
 	fd   int
 	turn chan struct{}
 	seq  uint32
-	buf  []byte
 }
 
 // openSocket opens a conversation in the calling thread's network.
@@ -114,7 +113,7 @@ func openSocket(protocol int) (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netlink socket: %w", err)
 	}
-	s := &socket{fd: fd, turn: make(chan struct{}, 1), buf: make([]byte, 64<<10)}
+	s := &socket{fd: fd, turn: make(chan struct{}, 1)}
 	// The kernel answers before sendmsg returns; the limit is for a kernel gone wrong.
 	err = errors.Join(
 		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
@@ -156,9 +155,10 @@ func (s *socket) do(messages ...*message) error {
 		return fmt.Errorf("ask the kernel: %w", err)
 	}
 	var errs []error
+	var buf [4 << 10]byte
 	for want > 0 {
 		end := false
-		err := s.receive(func(h unix.NlMsghdr, body []byte) error {
+		err := s.receive(buf[:], func(h unix.NlMsghdr, body []byte) error {
 			if h.Type != unix.NLMSG_ERROR || h.Seq < first || h.Seq > s.seq {
 				return nil
 			}
@@ -195,8 +195,9 @@ func (s *socket) dump(m *message, each func(kind uint16, body []byte) error) err
 		return fmt.Errorf("%s: %w", m.what, err)
 	}
 	var failed error
+	buf := make([]byte, 64<<10)
 	for done := false; !done; {
-		err := s.receive(func(h unix.NlMsghdr, body []byte) error {
+		err := s.receive(buf, func(h unix.NlMsghdr, body []byte) error {
 			if h.Seq != s.seq {
 				return nil
 			}
@@ -224,15 +225,15 @@ func (s *socket) dump(m *message, each func(kind uint16, body []byte) error) err
 }
 
 // receive reads what the kernel has to say and gives each message to each.
-func (s *socket) receive(each func(h unix.NlMsghdr, body []byte) error) error {
-	n, _, err := unix.Recvfrom(s.fd, s.buf, 0)
+func (s *socket) receive(buf []byte, each func(h unix.NlMsghdr, body []byte) error) error {
+	n, _, err := unix.Recvfrom(s.fd, buf, 0)
 	for err == unix.EINTR {
-		n, _, err = unix.Recvfrom(s.fd, s.buf, 0)
+		n, _, err = unix.Recvfrom(s.fd, buf, 0)
 	}
 	if err != nil {
 		return fmt.Errorf("hear the kernel: %w", err)
 	}
-	return split(s.buf[:n], each)
+	return split(buf[:n], each)
 }
 
 // split gives each message of a datagram to each.

@@ -14,6 +14,9 @@ const (
 	connlimitCount = 1
 	connlimitFlags = 2
 	connlimitOver  = 1
+	keyIPv4        = 7 // types of keys, as the nft program counts them, so that it can show them
+	keyIPv6        = 8
+	keyInterface   = 20
 	commentType    = 0 // of a rule's user data, as the nft program writes it
 )
 
@@ -70,15 +73,15 @@ func userdata(comment string) []byte {
 	return append(append([]byte{commentType, byte(len(comment) + 1)}, comment...), 0)
 }
 
-// set makes a set of keys of a length. A dynamic one is filled by rules.
-func set(table, name string, id, keyLength uint32, dynamic bool) *message {
+// set makes a set of keys of a type and length. A dynamic one is filled by rules.
+func set(table, name string, id, keyType, keyLength uint32, dynamic bool) *message {
 	m := nft("add set "+name, unix.NFT_MSG_NEWSET, create, unix.NFPROTO_INET)
 	m.text(unix.NFTA_SET_TABLE, table).text(unix.NFTA_SET_NAME, name)
 	flags := uint32(0)
 	if dynamic {
 		flags = unix.NFT_SET_EVAL
 	}
-	m.big(unix.NFTA_SET_FLAGS, flags).big(unix.NFTA_SET_KEY_TYPE, 0).big(unix.NFTA_SET_KEY_LEN, keyLength).big(unix.NFTA_SET_ID, id)
+	m.big(unix.NFTA_SET_FLAGS, flags).big(unix.NFTA_SET_KEY_TYPE, keyType).big(unix.NFTA_SET_KEY_LEN, keyLength).big(unix.NFTA_SET_ID, id)
 	if dynamic {
 		m.nest(unix.NFTA_SET_DESC, func() { m.big(unix.NFTA_SET_DESC_SIZE, 65535) })
 	}

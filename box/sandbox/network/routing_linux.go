@@ -30,10 +30,10 @@ func linkHeader(index int, flags, change uint32) []byte {
 	return h
 }
 
-// addCable makes a pair of virtual interfaces, both up, each with one queue: more
-// queues would cost memory on machines with many processors.
+// addCable makes a pair of virtual interfaces, each with one queue: more would cost
+// memory on machines with many processors. Both ends are down.
 func addCable(near, far end, mtu int) *message {
-	m := request("make virtual cable "+near.name, unix.RTM_NEWLINK, create, linkHeader(near.index, upFlag, upFlag)...)
+	m := request("make virtual cable "+near.name, unix.RTM_NEWLINK, create, linkHeader(near.index, 0, 0)...)
 	describe := func(e end) {
 		m.text(unix.IFLA_IFNAME, e.name).bytes(unix.IFLA_ADDRESS, e.mac[:]...)
 		m.u32(unix.IFLA_MTU, uint32(mtu)).u32(unix.IFLA_NUM_TX_QUEUES, 1).u32(unix.IFLA_NUM_RX_QUEUES, 1)
@@ -46,7 +46,7 @@ func addCable(near, far end, mtu int) *message {
 		m.text(unix.IFLA_INFO_KIND, "veth")
 		m.nest(unix.IFLA_INFO_DATA, func() {
 			m.nest(vethPeer, func() {
-				m.raw(linkHeader(far.index, upFlag, upFlag))
+				m.raw(linkHeader(far.index, 0, 0))
 				describe(far)
 			})
 		})
@@ -56,6 +56,19 @@ func addCable(near, far end, mtu int) *message {
 // deleteLink removes an interface, and with it the other end of its cable.
 func deleteLink(index int) *message {
 	return request("remove interface", unix.RTM_DELLINK, unix.NLM_F_ACK, linkHeader(index, 0, 0)...)
+}
+
+// moveToGroup puts an interface into a numbered group.
+func moveToGroup(index int, group uint32) *message {
+	m := request("move interface", unix.RTM_NEWLINK, unix.NLM_F_ACK, linkHeader(index, 0, 0)...)
+	return m.u32(unix.IFLA_GROUP, group)
+}
+
+// deleteGroup removes all interfaces of a group at once, which costs hardly more than
+// one.
+func deleteGroup(group uint32) *message {
+	m := request("remove interfaces", unix.RTM_DELLINK, unix.NLM_F_ACK, linkHeader(0, 0, 0)...)
+	return m.u32(unix.IFLA_GROUP, group)
 }
 
 // raiseLink brings an interface up.
@@ -106,6 +119,15 @@ func addRoute(to netip.Prefix, via netip.Addr, index int) *message {
 		m.bytes(unix.RTA_GATEWAY, via.AsSlice()...)
 	}
 	return m.u32(unix.RTA_OIF, uint32(index))
+}
+
+// deleteRoute removes the route that addRoute made.
+func deleteRoute(to netip.Prefix, index int) *message {
+	m := request("delete route to "+to.String(), unix.RTM_DELROUTE, unix.NLM_F_ACK, routeHeader(to, unix.RTN_UNICAST)...)
+	if to.Addr().Is4() {
+		m.b[unix.SizeofNlMsghdr+6] = unix.RT_SCOPE_NOWHERE // any
+	}
+	return m.bytes(unix.RTA_DST, to.Addr().AsSlice()...).u32(unix.RTA_OIF, uint32(index))
 }
 
 // addProhibition answers what goes to a prefix with an error.

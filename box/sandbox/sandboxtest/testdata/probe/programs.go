@@ -26,6 +26,7 @@ var programs = map[string]func(args []string){
 	"pid":      pid,
 	"orphan":   orphan,
 	"busy":     busy,
+	"idle":     idle,
 	"spin":     spin,
 	"echo":     echo,
 	"connect":  connect,
@@ -96,6 +97,20 @@ func busy(args []string) {
 		}()
 	}
 	fmt.Println("ready")
+	time.Sleep(time.Hour)
+}
+
+// idle waits in n threads.
+func idle(args []string) {
+	for range number(args[0]) - 1 {
+		go func() {
+			runtime.LockOSThread()
+			var p [2]int
+			check(syscall.Pipe(p[:]))
+			_, err := syscall.Read(p[0], make([]byte, 1))
+			check(err)
+		}()
+	}
 	time.Sleep(time.Hour)
 }
 
