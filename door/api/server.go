@@ -90,7 +90,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{header: w.Header()}
 	defer func() {
 		broken := recover()
-		if broken != nil && broken != any(http.ErrAbortHandler) { //nolint:errorlint // a panic value, not an error chain
+		if broken != nil && broken != any(http.ErrAbortHandler) { // a panic value, not an error chain
 			s.log.Error("panic in a request", "requestId", c.id, "method", r.Method, "path", r.URL.Path, "panic", broken, "stack", string(debug.Stack()))
 			if a.status == 0 {
 				lambda.WriteError(a, &lambda.Error{Code: lambda.ServiceException, Message: internalText})
