@@ -7,29 +7,30 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 
 	"kiln/client"
 	"kiln/telemetry"
 )
 
-// runOnce opens a whole server without an address, below a temporary folder, and
-// makes one invocation through its door: what holds for a server holds here.
+// runOnce opens a whole server without an address, in a folder that goes away
+// again, and makes one invocation through its door: what holds for a server holds
+// here.
 func runOnce(ctx context.Context, w world, c *config, f *function, payload []byte, quiet bool) (got *answer, err error) {
 	if err := needRoot(w, c, "run"); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "kiln-run-")
+	clog := newLogger(w, c.LogLevel)
+	dir, leave, err := enterRun(c, clog)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, leave()) }()
 	log := &logPrinterSink{out: w.talk}
 	if quiet {
 		log.out = io.Discard
 	}
-	s, err := openStack(ctx, c, stackOptions{dataDir: dir, runtimesDir: c.DataDir, sink: log, ahead: -1, warm: f.source.Language.Family() == "provided"}, newLogger(w, c.LogLevel))
+	s, err := openStack(ctx, c, stackOptions{dataDir: dir, runtimesDir: c.DataDir, sink: log, ahead: -1, warm: f.source.Language.Family() == "provided"}, clog)
 	if err != nil {
 		return nil, err
 	}

@@ -162,8 +162,8 @@ func TestRunMakesOneInvocationAndExitsByItsOutcome(t *testing.T) {
 		"an event that is not there": {args: []string{in("answers.py"), "--event", in("no.json")}, code: 2, talk: []string{"no.json does not exist"}},
 		"nothing to run":             {args: []string{in("event.json")}, code: 2, talk: []string{"neither a zip, nor a Linux program, nor a script"}},
 	}
-	data, temporary := t.TempDir(), t.TempDir()
-	env := []string{"KILN_DATA_DIR=" + data, "TMPDIR=" + temporary}
+	data := t.TempDir()
+	env := []string{"KILN_DATA_DIR=" + data}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := begin(t, tt.stdin, env, append([]string{"run"}, tt.args...)...)
@@ -183,28 +183,77 @@ func TestRunMakesOneInvocationAndExitsByItsOutcome(t *testing.T) {
 					t.Errorf("stderr is %q, want it to say %q", talk, part)
 				}
 			}
-			empty(t, temporary)
+			empty(t, filepath.Join(data, "run"))
 		})
 	}
 }
 
 func TestRunEndsAtOnceOnCtrlCAndLeavesNothing(t *testing.T) {
-	needRoot(t)
-	temporary := t.TempDir()
-	dir := write(t, map[string]string{"bootstrap": sleeper})
-	c := begin(t, "600", []string{"KILN_DATA_DIR=" + t.TempDir(), "TMPDIR=" + temporary}, "run", dir, "--event", "-", "--timeout", "900s")
-	eventually(t, time.Minute, "the function sleeps", func() bool {
-		_, talk := c.said()
-		return strings.Contains(talk, "sleeping\n")
-	})
-	if left := leftovers(temporary); left == nil {
-		t.Fatal("the function runs and there is nothing of it: this test would see nothing")
-	}
+	runs, c := sleepingRun(t, t.TempDir())
 	c.signal(t, syscall.SIGINT)
 	if code := c.end(t, 20*time.Second); code != 130 {
 		t.Errorf("got exit code %d, want 130", code)
 	}
-	empty(t, temporary)
+	empty(t, runs)
+}
+
+func TestWhatAKilledRunLeavesIsRemovedByALaterOne(t *testing.T) {
+	data := t.TempDir()
+	runs, c := sleepingRun(t, data)
+	c.signal(t, syscall.SIGKILL)
+	c.end(t, 20*time.Second)
+	entries, err := os.ReadDir(runs)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("the killed run left %v, %v: this test would prove nothing", entries, err)
+	}
+	left := filepath.Join(runs, entries[0].Name())
+	text, err := os.ReadFile(filepath.Join(left, "owner"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := strings.TrimSpace(string(text))
+	if groups := cgroupsOf(owner); groups == nil {
+		t.Fatal("the killed run left no cgroup: this test would prove nothing")
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(left, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, talk := kiln(t, []string{"KILN_DATA_DIR=" + data}, "run", write(t, map[string]string{"bootstrap": "#!/bin/sh\n"})); code != 1 {
+		t.Fatalf("got %d %s", code, talk)
+	}
+	empty(t, runs)
+	if groups := cgroupsOf(owner); groups != nil {
+		t.Errorf("left behind: %q", groups)
+	}
+}
+
+// sleepingRun starts kiln run of a function that sleeps, and gives the folder of
+// runs once it does.
+func sleepingRun(t *testing.T, data string) (runs string, c *commandLine) {
+	t.Helper()
+	needRoot(t)
+	dir := write(t, map[string]string{"bootstrap": sleeper})
+	c = begin(t, "600", []string{"KILN_DATA_DIR=" + data}, "run", dir, "--event", "-", "--timeout", "900s")
+	eventually(t, time.Minute, "the function sleeps", func() bool {
+		_, talk := c.said()
+		return strings.Contains(talk, "sleeping\n")
+	})
+	runs = filepath.Join(data, "run")
+	if left := leftovers(runs); left == nil {
+		t.Fatal("the function runs and there is nothing of it: this test would see nothing")
+	}
+	return runs, c
+}
+
+// cgroupsOf gives the control groups that carry an owner id.
+func cgroupsOf(owner string) []string {
+	var all []string
+	for _, pattern := range []string{"/sys/fs/cgroup/*%s*", "/sys/fs/cgroup/*/*%s*", "/sys/fs/cgroup/*/*/*%s*"} {
+		found, _ := filepath.Glob(strings.ReplaceAll(pattern, "%s", owner)) // the pattern is well-formed
+		all = append(all, found...)
+	}
+	return all
 }
 
 func TestEachStarterRunsAsInitWroteIt(t *testing.T) {
