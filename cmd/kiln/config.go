@@ -53,12 +53,12 @@ func settings(w world) []setting {
 		{key: "data-dir", value: defaultDataDir(w), kind: "DIR", usage: "where functions, their code and logs are kept", set: dataDir},
 		{key: "sandbox", value: "linux", kind: "linux|process", usage: "isolation of functions; process has none and is for development only", set: text(func(c *config) *string { return &c.Sandbox }, oneOf("linux", "process"))},
 		{key: "cpu-mode", value: "burst", kind: "burst|strict", usage: "strict holds a function to its share of processor (1 at 1769 MB); burst lets it use what is idle", set: text(func(c *config) *string { return &c.CPUMode }, oneOf("burst", "strict"))},
-		{key: "idle-timeout", value: "10m", kind: "DURATION", usage: "how long an unused environment is kept; 0 makes every call a cold start", set: duration(func(c *config) *time.Duration { return &c.IdleTimeout })},
+		{key: "idle-timeout", value: "10m", kind: "DURATION", usage: "how long an unused environment is kept; 0 makes every call a cold start", set: duration(func(c *config) *time.Duration { return &c.IdleTimeout }, 0)},
 		{key: "memory-budget", value: "auto", kind: "SIZE|auto", usage: "memory for all environments together; auto is the machine's, less a reserve", set: budget},
 		{key: "account-concurrency", value: "1000", kind: "N", usage: "invocations of one account and region at a time; more are answered 429", set: number(func(c *config) *int { return &c.AccountConcurrency }, 1)},
-		{key: "max-waiting", value: "10000", kind: "N", usage: "callers that may wait for a free environment when the memory is used up", set: number(func(c *config) *int { return &c.MaxWaiting }, 0)},
-		{key: "max-wait", value: "30s", kind: "DURATION", usage: "how long such a caller waits before it is answered 429", set: duration(func(c *config) *time.Duration { return &c.MaxWait })},
-		{key: "drain-timeout", value: "20s", kind: "DURATION", usage: "how long running invocations may take after the signal to stop", set: duration(func(c *config) *time.Duration { return &c.DrainTimeout })},
+		{key: "max-waiting", value: "10000", kind: "N", usage: "callers that may wait for a free environment when the memory is used up", set: number(func(c *config) *int { return &c.MaxWaiting }, 1)},
+		{key: "max-wait", value: "30s", kind: "DURATION", usage: "how long such a caller waits before it is answered 429", set: duration(func(c *config) *time.Duration { return &c.MaxWait }, time.Millisecond)},
+		{key: "drain-timeout", value: "20s", kind: "DURATION", usage: "how long running invocations may take after the signal to stop", set: duration(func(c *config) *time.Duration { return &c.DrainTimeout }, 0)},
 		{key: "log-size", value: "64MB", kind: "SIZE", usage: "disk that the log of one function may take; the oldest lines go first", set: size(func(c *config) *int64 { return &c.LogSize })},
 		{key: "tls-cert", value: "", kind: "FILE", usage: "certificate (PEM) for the API; read again when it changes", set: text(func(c *config) *string { return &c.TLSCert }, nil)},
 		{key: "tls-key", value: "", kind: "FILE", usage: "its private key (PEM)", set: text(func(c *config) *string { return &c.TLSKey }, nil)},
@@ -282,9 +282,12 @@ func text(field func(*config) *string, valid func(string) error) func(*config, s
 	}
 }
 
-func duration(field func(*config) *time.Duration) func(*config, string) error {
+func duration(field func(*config) *time.Duration, least time.Duration) func(*config, string) error {
 	return func(c *config, s string) (err error) {
 		*field(c), err = parseDuration(s)
+		if err == nil && *field(c) < least {
+			err = fmt.Errorf("at least %v is expected", least)
+		}
 		return err
 	}
 }

@@ -83,6 +83,8 @@ func TestWrongConfigurationNamesThePlaceAndTheWayOut(t *testing.T) {
 		"wrong value in flag":    {flags: map[string]string{"sandbox": "docker"}, want: []string{"--sandbox", "--sandbox docker", "linux or process"}},
 		"small budget":           {flags: map[string]string{"memory-budget": "1MB"}, want: []string{"--memory-budget", "128MB"}},
 		"no number":              {flags: map[string]string{"account-concurrency": "0"}, want: []string{"at least 1"}},
+		"no time to wait":        {flags: map[string]string{"max-wait": "0"}, want: []string{"--max-wait", "at least 1ms"}},
+		"nobody may wait":        {flags: map[string]string{"max-waiting": "0"}, want: []string{"--max-waiting", "at least 1"}},
 		"open to others":         {flags: map[string]string{"listen": "0.0.0.0:4566"}, want: []string{"--listen", "0.0.0.0:4566", "--insecure-listen"}},
 		"open without a host":    {flags: map[string]string{"listen": ":4566"}, want: []string{"--insecure-listen"}},
 		"console open to others": {flags: map[string]string{"console": "192.0.2.1:80"}, want: []string{"console", "--insecure-listen"}},
