@@ -38,7 +38,7 @@ type box struct {
 	thawErr  error
 	gone     chan struct{}
 	destroy  sync.Once
-	holdKill chan struct{} // when set, KillAll waits for it
+	taken    int // how often Listen still finds its address taken
 }
 
 var _ sandbox.Sandbox = (*box)(nil)
@@ -54,7 +54,18 @@ func (b *box) note(format string, args ...any) {
 func (b *box) ID() string  { return "fake" }
 func (b *box) UserID() int { return 1000 }
 
-func (b *box) Listen(string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
+func (b *box) Listen(string) (net.Listener, error) {
+	b.mu.Lock()
+	taken := b.taken > 0
+	if taken {
+		b.taken--
+	}
+	b.mu.Unlock()
+	if taken {
+		return nil, fmt.Errorf("listen: %w", syscall.EADDRINUSE)
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
+}
 
 func (b *box) Start(_ context.Context, program sandbox.Program) (sandbox.Process, error) {
 	b.mu.Lock()
@@ -114,14 +125,10 @@ func (b *box) KillAll() error {
 	b.mu.Lock()
 	procs := b.procs
 	b.procs = map[*proc]struct{}{}
-	hold := b.holdKill
 	if len(procs) > 0 {
 		b.note("kill")
 	}
 	b.mu.Unlock()
-	if hold != nil {
-		<-hold
-	}
 	for p := range procs {
 		p.exit(sandbox.ExitStatus{Signal: int(syscall.SIGKILL)})
 		<-p.returned

@@ -245,3 +245,11 @@ func TestTheWrapperGetsTheCommandAsItsArguments(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestAnAddressThatIsStillTakenIsWaitedFor(t *testing.T) {
+	b := newBox(loop(echo))
+	b.taken = 5
+	if o := start(t, b).invoke("1"); o.Failed {
+		t.Errorf("got %s", o.Payload)
+	}
+}

@@ -3,6 +3,7 @@ package environment
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
 	"syscall"
 	"time"
@@ -151,7 +152,7 @@ func (l *life) exited() <-chan struct{} {
 // left of it. A program that cannot be executed gives a fault and no error.
 func (e *Environment) startLife() (*life, *fault, error) {
 	l := &life{messages: e.messages, done: make(chan struct{})}
-	listener, err := e.sandbox.Listen(RuntimeAPI)
+	listener, err := e.listen()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,6 +164,23 @@ func (e *Environment) startLife() (*life, *fault, error) {
 	}
 	l.process = process
 	return l, nil, nil
+}
+
+// listen opens the Runtime API's address. The listener of the life before is closed,
+// but a process that was being forked in that moment, for another box, holds a copy
+// until it executes its own program; that passes by itself.
+func (e *Environment) listen() (net.Listener, error) {
+	for wait := 100 * time.Microsecond; ; wait *= 2 {
+		l, err := e.sandbox.Listen(RuntimeAPI)
+		if !errors.Is(err, syscall.EADDRINUSE) || wait > time.Second {
+			return l, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-e.ctx.Done():
+			return nil, e.ctx.Err()
+		}
+	}
 }
 
 // execute starts the runtime's program: for a custom runtime the first bootstrap

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,7 +65,7 @@ func (r *real) start(t testing.TB, change ...func(*environment.Options)) *realRi
 	}
 	s := &sink{}
 	o := options(nil, s)
-	o.ID, o.Sandbox = id, box
+	o.ID, o.Sandbox, o.Logger = id, box, slog.New(slog.NewTextHandler(t.Output(), nil))
 	for _, f := range change {
 		f(&o)
 	}

@@ -11,6 +11,11 @@ import (
 const (
 	readBuffer = 4 << 10  // to begin with; it grows for a large head only
 	smallSize  = 64 << 10 // what a connection may hold without taking its turn
+
+	// An answer that is due when the same write already brought GET next is held back
+	// this long, so that it can go out together with the event: one write and one
+	// awakening instead of two. Whoever asks in one write does not wait in between.
+	holdTime = time.Millisecond
 )
 
 // conn is one connection from inside the box. Its goroutine reads and answers;
@@ -28,13 +33,18 @@ type conn struct {
 	out    []byte
 	vec    [2][]byte
 	queue  net.Buffers
-	served *Event // the event that this connection got last, to save copies of its ids
+	served ids // of the event that this connection got last, to save copies
 
 	waiting bool          // GET next was handed to the second goroutine, which owns out until told
 	last    bool          // the connection ends with the answer of that GET next
 	ask     chan struct{} // hands it over; nil before the first GET next
 	told    chan bool     // the answer of one GET next was written (true) or could not be
+	late    *time.Timer   // sends what is held back; it owns out while it is set
+	flushed chan struct{} // late has sent it
 }
+
+// ids name an event. The event itself is not kept: it is as large as its payload.
+type ids struct{ request, invocation string }
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{server: s, net: nc}
@@ -168,12 +178,16 @@ func (c *conn) flush() bool {
 
 // next hands GET next to the second goroutine and lets the first one read on.
 func (c *conn) next(r *request) bool {
-	if !c.flush() {
-		return false
-	}
 	if c.ask == nil {
 		c.ask = make(chan struct{})
 		c.told = make(chan bool, 1)
+		c.flushed = make(chan struct{}, 1)
+		c.late = time.AfterFunc(time.Hour, func() {
+			_, _ = c.net.Write(c.out) // the next write will tell
+			c.out = c.out[:0]
+			c.flushed <- struct{}{}
+		})
+		c.late.Stop()
 		c.server.wg.Add(1)
 		go c.waitForWork()
 	}
@@ -186,24 +200,38 @@ func (c *conn) next(r *request) bool {
 func (c *conn) waitForWork() {
 	defer c.server.wg.Done()
 	for range c.ask {
+		held := len(c.out) > 0
+		if held {
+			c.late.Reset(holdTime)
+		}
 		event, err := c.server.guest.Next(c.ctx)
+		if held && !c.late.Stop() {
+			<-c.flushed
+		}
 		ok := err == nil
-		var refusal *Refusal
-		switch {
-		case ok:
-			c.served = event
+		if ok {
+			c.served = ids{event.RequestID, event.InvocationID}
 			ok = c.writeEvent(event)
-		case errors.As(err, &refusal):
-			c.out = appendRefusal(c.out, refusal, !c.last)
-			_, err = c.net.Write(c.out)
-			c.out = c.out[:0]
-			ok = err == nil
+		} else {
+			ok = c.writeRefusal(err)
 		}
 		if !ok || c.last {
 			_ = c.net.Close() // wakes the reader, which tidies up
 		}
 		c.told <- ok
 	}
+}
+
+// writeRefusal answers a GET next that was refused; any other error has no answer.
+func (c *conn) writeRefusal(err error) bool {
+	var refusal *Refusal
+	if !errors.As(err, &refusal) {
+		return false
+	}
+	c.out = appendRefusal(c.out, refusal, !c.last)
+	_, err = c.net.Write(c.out)
+	c.out = c.out[:0]
+	return err == nil
 }
 
 // writeEvent sends an event in one write: a small payload is copied behind its

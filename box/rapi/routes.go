@@ -74,16 +74,16 @@ var laterAPIs = []struct{ prefix, name string }{
 // requestID makes a string of the id in a path, without a copy when it is that of
 // the event this connection got last.
 func (c *conn) requestID(id []byte) string {
-	if c.served != nil && string(id) == c.served.RequestID {
-		return c.served.RequestID
+	if string(id) == c.served.request {
+		return c.served.request
 	}
 	return string(id)
 }
 
 // invocationID does the same for an echoed invocation id.
 func (c *conn) invocationID(r *request) string {
-	if c.served != nil && string(r.invocationID) == c.served.InvocationID {
-		return c.served.InvocationID
+	if string(r.invocationID) == c.served.invocation {
+		return c.served.invocation
 	}
 	return string(r.invocationID)
 }
