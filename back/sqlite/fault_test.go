@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -208,5 +209,47 @@ func TestAClosedStoreIsOneFileAndItsMark(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Errorf("a second close gave %v", err)
+	}
+}
+
+func TestARealFullDiskFailsTheCommitAndPasses(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: mounts a small file system")
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, filepath.Join(dir, "catalog.db"))
+	want, failures := write(t, s, "a", 400)
+	if len(failures) == 0 || len(want) == 0 {
+		t.Fatalf("%d commits and %d failures: the disk was never full", len(want), len(failures))
+	}
+	for _, err := range failures {
+		if kiln.CodeOf(err) != kiln.Unavailable || !strings.Contains(err.Error(), "no space is left") {
+			t.Fatalf("commit gave %v, want Unavailable that names the cause", err)
+		}
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	more, failures := write(t, s, "b", 5)
+	if len(failures) > 0 {
+		t.Fatalf("with space again a commit gave %v", failures[0])
+	}
+	for key := range more {
+		want[key] = true
+	}
+	if got := keys(t, s); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the store holds %d records, want %d", len(got), len(want))
 	}
 }

@@ -34,10 +34,8 @@ type op struct {
 
 var (
 	original sqlite3.Tsqlite3_vfs
-	ours     sqlite3.Tsqlite3_vfs
 	under    sqlite3.Tsqlite3_io_methods
-	wrapped  = map[uintptr]*sqlite3.Tsqlite3_io_methods{} // by what they stand for: SQLite has one set for each kind of file
-	vfsName  = append([]byte(tapeVFS), 0)
+	wrapped  = map[uintptr]uintptr{} // by what they stand for: SQLite has one set for each kind of file
 	register sync.Once
 )
 
@@ -50,11 +48,14 @@ func useTape(t *testing.T) {
 			t.Fatalf("initialize: %d", rc)
 		}
 		original = *at[sqlite3.Tsqlite3_vfs](sqlite3.Xsqlite3_vfs_find(tls, 0))
-		ours = original
-		ours.FzName = uintptr(unsafe.Pointer(&vfsName[0]))
-		ours.FpNext = 0
+		name, err := libc.CString(tapeVFS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours := original
+		ours.FzName, ours.FpNext = name, 0
 		ours.FxOpen, ours.FxDelete = pointer(tapeOpen), pointer(tapeDelete)
-		if rc := sqlite3.Xsqlite3_vfs_register(tls, uintptr(unsafe.Pointer(&ours)), 0); rc != 0 {
+		if rc := sqlite3.Xsqlite3_vfs_register(tls, outside(tls, ours), 0); rc != 0 {
 			t.Fatalf("register: %d", rc)
 		}
 	})
@@ -109,14 +110,14 @@ func tapeOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) 
 	tape.Lock()
 	defer tape.Unlock()
 	methods := wrapped[f.FpMethods]
-	if methods == nil {
+	if methods == 0 {
 		under = *at[sqlite3.Tsqlite3_io_methods](f.FpMethods) // these three are the same in all sets
-		copied := under
-		methods = &copied
-		methods.FxWrite, methods.FxTruncate, methods.FxSync = pointer(tapeWrite), pointer(tapeTruncate), pointer(tapeSync)
+		ours := under
+		ours.FxWrite, ours.FxTruncate, ours.FxSync = pointer(tapeWrite), pointer(tapeTruncate), pointer(tapeSync)
+		methods = outside(tls, ours)
 		wrapped[f.FpMethods] = methods
 	}
-	f.FpMethods = uintptr(unsafe.Pointer(methods))
+	f.FpMethods = methods
 	tape.files[file] = strings.Clone(filepath.Base(libc.GoString(name)))
 	return rc
 }
@@ -152,6 +153,14 @@ func tapeSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 		return rc
 	}
 	return call(under.FxSync, tapeSync)(tls, file, flags)
+}
+
+// outside puts a value where SQLite may keep its address: out of Go's heap, for the
+// rest of the process.
+func outside[T any](tls *libc.TLS, value T) uintptr {
+	address := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(value)))
+	*at[T](address) = value
+	return address
 }
 
 // at turns an address that SQLite gave into a pointer.
