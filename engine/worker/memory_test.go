@@ -169,6 +169,26 @@ func TestAHostShortOfMemoryLosesIdleEnvironmentsAndStartsNone(t *testing.T) {
 	})
 }
 
+func TestAStartLooksAtTheHostFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := sleeping(time.Millisecond)
+		m := &machine{}
+		m.available.Store(8 << 30)
+		w := open(t, world, worker.Options{MemoryBudget: 8 << 30, HostReserve: 1 << 30, Host: m})
+		var wg sync.WaitGroup
+		wg.Go(func() { run(t, w, lasting("busy", 5*time.Second)) })
+		time.Sleep(150 * time.Millisecond)
+		m.available.Store(0)
+		wg.Go(func() { run(t, w, call("f")) })
+		time.Sleep(100 * time.Millisecond) // well before the next regular look
+		if launched, _ := world.count(); launched != 1 {
+			t.Errorf("%d environments were started on a host without memory, want only the first", launched)
+		}
+		m.available.Store(8 << 30)
+		wg.Wait()
+	})
+}
+
 func TestABudgetTooSmallForAnythingStillRunsOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := sleeping(10 * time.Millisecond)
