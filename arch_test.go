@@ -68,7 +68,6 @@ var modules = map[string][]string{
 	"modernc.org/sqlite":            {"back/sqlite"},
 	"github.com/spf13/cobra":        {"cmd/kiln"},
 	"github.com/spf13/pflag":        {"cmd/kiln"},
-	"github.com/knadh/koanf":        {"cmd/kiln"},
 	"github.com/goccy/go-yaml":      {"cmd/kiln"},
 }
 
