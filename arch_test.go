@@ -35,7 +35,8 @@ var rooms = map[string][]string{
 	"box/sandbox/network":     {},
 	"box/rapi":                {""},
 	"box/environment":         {"", "telemetry", "box/rapi", "box/sandbox"},
-	"box/runtimes":            {""},
+	"box/runtimes":            {"", "box/runtimes/debian"},
+	"box/runtimes/debian":     {""},
 	"box/rootfs":              {""},
 
 	"engine/catalog":           {""},
@@ -64,7 +65,7 @@ var rooms = map[string][]string{
 // library. docs/DEPENDENCIES.md gives the reason for each.
 var modules = map[string][]string{
 	"golang.org/x/sys":              {"box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/sandbox/network"},
-	"github.com/klauspost/compress": {"box/rootfs"},
+	"github.com/klauspost/compress": {"box/rootfs", "box/runtimes/debian"},
 	"modernc.org/sqlite":            {"back/sqlite"},
 	"github.com/spf13/cobra":        {"cmd/kiln"},
 	"github.com/spf13/pflag":        {"cmd/kiln"},
