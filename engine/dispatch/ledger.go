@@ -144,6 +144,7 @@ func (l *Ledger) enter(id kiln.FunctionID, limit int) *function {
 	return f
 }
 
+// shard gives the shard that counts a function, always the same one.
 func (l *Ledger) shard(id kiln.FunctionID) *shard {
 	return &l.shards[maphash.String(l.seed, id.Name)%uint64(len(l.shards))]
 }
@@ -183,6 +184,7 @@ func (s *shard) sweep() {
 	s.sweepAt = max(64, 2*len(s.functions))
 }
 
+// leave takes back one enter.
 func (f *function) leave() {
 	f.shard.mu.Lock()
 	f.running--
@@ -225,6 +227,7 @@ func addBelow(c *atomic.Int64, limit int) bool {
 	}
 }
 
+// throttled is the refusal for a reason.
 func throttled(reason string) error {
 	return &kiln.Error{Code: kiln.Throttled, Message: throttleMessage, Reason: reason, RetryAfter: retryAfter}
 }

@@ -83,6 +83,8 @@ func learn(learned, found int64) int64 {
 	return learned - (learned-found)/8
 }
 
+// clamp keeps a charge between the smallest and an environment's limit; a limit of 0
+// is none.
 func clamp(bytes, limit int64) int64 {
 	bytes = max(bytes, smallest)
 	if limit > 0 {

@@ -19,6 +19,8 @@ func (w *Worker) Forget(id kiln.FunctionID) {
 	w.drop("function "+id.String(), func(p *pool) bool { return p.target.Version.Function == id })
 }
 
+// drop makes pools stale, after the registry has forgotten them and the drop was
+// noted: whoever is resolved before and arrives after finds out by the note.
 func (w *Worker) drop(key string, which func(*pool) bool) {
 	var pools []*pool
 	w.mu.Lock()

@@ -13,6 +13,7 @@ func (p *pool) freed(s *slot) bool {
 	p.mu.Lock()
 	if s.state == starting {
 		p.failures, p.failed, p.retryAt = 0, nil, time.Time{}
+		p.move(s, settling)
 		s.arrive()
 	}
 	if s.state == idle || s.state == leaving || s.stopped {

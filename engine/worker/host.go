@@ -50,6 +50,7 @@ func (k Kernel) Available() (int64, error) {
 	return available, nil
 }
 
+// meminfo gives one field of the machine's memory, in bytes.
 func (k Kernel) meminfo(field string) (int64, error) {
 	text, err := os.ReadFile(k.path("proc/meminfo"))
 	if err != nil {
@@ -112,6 +113,7 @@ func (k Kernel) group(path, mount, max, current, cache string) (limit, used int6
 	return 0, 0, false
 }
 
+// path gives a file of the host below Root.
 func (k Kernel) path(p string) string {
 	if k.Root == "" {
 		return "/" + p

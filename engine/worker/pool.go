@@ -48,6 +48,7 @@ type pool struct {
 	retryAt  time.Time
 }
 
+// newPool makes a pool without environments. The registry does not know it yet.
 func newPool(w *Worker, key kiln.EnvironmentKey, target kiln.Target) *pool {
 	return &pool{
 		w: w, key: key, target: target, limit: int64(target.Version.Config.MemoryMB) << 20,

@@ -20,6 +20,7 @@ type registry struct {
 	}
 }
 
+// newRegistry makes an empty registry.
 func newRegistry() *registry { return &registry{seed: maphash.MakeSeed()} }
 
 // load gives the pool that serves a key now, or nil.
@@ -45,6 +46,7 @@ func (r *registry) remove(p *pool) {
 	})
 }
 
+// change replaces the map of a key's shard by a changed copy.
 func (r *registry) change(key *kiln.EnvironmentKey, how func(map[kiln.EnvironmentKey]*pool)) {
 	s := &r.shards[r.shard(key)]
 	s.mu.Lock()
@@ -57,6 +59,7 @@ func (r *registry) change(key *kiln.EnvironmentKey, how func(map[kiln.Environmen
 	s.pools.Store(&pools)
 }
 
+// shard gives the number of a key's shard, always the same one.
 func (r *registry) shard(key *kiln.EnvironmentKey) uint64 {
 	return maphash.String(r.seed, string(key.Revision)) % uint64(len(r.shards))
 }

@@ -164,6 +164,24 @@ func TestAnEnvironmentThatEndsWhileItStartsIsAFailedStart(t *testing.T) {
 	})
 }
 
+func TestAStartThatNobodyWaitsForAnyMoreIsNoFailedStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := sleeping(50 * time.Millisecond)
+		w := open(t, world, worker.Options{IdleTimeout: -1})
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			if _, err := w.Run(ctx, call("f")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want the caller's own end", err)
+			}
+			cancel()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := run(t, w, call("f")).Report.Queue; got != 50*time.Millisecond {
+			t.Errorf("queued for %v, want one start", got)
+		}
+	})
+}
+
 func TestALaunchThatTakesTooLongIsAFailedStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := &world{}

@@ -32,6 +32,7 @@ type backlog struct {
 	dropped int64
 }
 
+// newQueue makes a queue that holds so many bytes.
 func newQueue(limit int) *queue {
 	return &queue{
 		limit: limit, share: limit / 4, sources: map[*telemetry.Source]*backlog{},
