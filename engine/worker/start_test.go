@@ -1,8 +1,10 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -167,7 +169,8 @@ func TestAnEnvironmentThatEndsWhileItStartsIsAFailedStart(t *testing.T) {
 func TestAStartThatNobodyWaitsForAnyMoreIsNoFailedStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := sleeping(50 * time.Millisecond)
-		w := open(t, world, worker.Options{IdleTimeout: -1})
+		var log bytes.Buffer
+		w := open(t, world, worker.Options{IdleTimeout: -1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		for range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 			if _, err := w.Run(ctx, call("f")); !errors.Is(err, context.DeadlineExceeded) {
@@ -178,6 +181,10 @@ func TestAStartThatNobodyWaitsForAnyMoreIsNoFailedStart(t *testing.T) {
 		}
 		if got := run(t, w, call("f")).Report.Queue; got != 50*time.Millisecond {
 			t.Errorf("queued for %v, want one start", got)
+		}
+		_ = w.Close() // now nobody writes to the log
+		if log.Len() > 0 {
+			t.Errorf("the log says %s", log.String())
 		}
 	})
 }
