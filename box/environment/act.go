@@ -61,7 +61,7 @@ func (e *Environment) do(a action) {
 
 // trouble is an order that the sandbox did not carry out: such a box is given up.
 func (e *Environment) trouble(doing string, err error) {
-	if !isGone(err) {
+	if !isGone(err) && e.ctx.Err() == nil {
 		e.logger.Error("sandbox", "doing", doing, "error", err)
 	}
 	e.blame(goneFault())

@@ -117,7 +117,12 @@ func (e *Environment) receive(m message) {
 
 // accept begins an invocation.
 func (e *Environment) accept(c *call) {
-	if e.life != nil && e.life.exit != nil && (e.state == Ready || e.state == Frozen) {
+	exiting := e.exiting()
+	switch {
+	case e.state == Dead:
+		c.finish(nil, unavailable(nil))
+		return
+	case exiting && (e.state == Ready || e.state == Frozen):
 		e.held = c // for the next process; this one is gone
 		return
 	}
@@ -132,7 +137,7 @@ func (e *Environment) accept(c *call) {
 
 // seat takes a GET next.
 func (e *Environment) seat(w *waiter) {
-	if e.life.exit != nil {
+	if e.exiting() {
 		w.told <- told{err: errLifeOver}
 		return
 	}
@@ -181,6 +186,18 @@ func (e *Environment) judgeInit(p *post) *rapi.Refusal {
 		return invalidTransition(e.state, p.target)
 	}
 	return nil
+}
+
+// exiting reports whether the process has ended and the machine does not know yet.
+// It looks by itself, so that an end that is known here is never overtaken by what
+// was said before it.
+func (e *Environment) exiting() bool {
+	select {
+	case <-e.life.exited():
+		e.hearOut()
+	default:
+	}
+	return e.life != nil && e.life.exit != nil
 }
 
 // hearOut begins the end of a process that exited: everything else in the box is

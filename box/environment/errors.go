@@ -117,11 +117,12 @@ func oversized() *fault {
 	return &fault{kiln.StatusError, typeTooLarge, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", kiln.MaxResponsePayload), nil}
 }
 
-// Refusals of the Runtime API.
+// invalidRequestID refuses an answer to something else than what runs.
 func invalidRequestID() *rapi.Refusal {
 	return &rapi.Refusal{Status: 400, Type: "InvalidRequestID", Message: "Invalid request ID"}
 }
 
+// invalidInvocationID refuses an answer to another attempt.
 func invalidInvocationID() *rapi.Refusal {
 	return &rapi.Refusal{Status: 400, Type: "InvalidInvocationId", Message: "Invalid invocation ID"}
 }

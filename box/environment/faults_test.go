@@ -143,26 +143,39 @@ func TestAnAnswerGivenBeforeTheExitCounts(t *testing.T) {
 	}
 }
 
-func TestAProcessThatExitsRightAfterAskingHarmsNoInvocation(t *testing.T) {
+func TestAProcessThatIsGoneGetsNoInvocation(t *testing.T) {
+	die, dead := make(chan struct{}), make(chan struct{})
 	b := newBox(func(p *proc) sandbox.ExitStatus {
 		event, err := p.next()
-		if err != nil {
-			return sandbox.ExitStatus{}
+		if err == nil {
+			_, err = p.respond(event.id(), strconv.Itoa(p.nth))
 		}
-		_ = p.conn().send("POST", api+"invocation/"+event.id()+"/response", nil, "1")
-		_ = p.conn().send("GET", api+"invocation/next", nil, "")
+		if err == nil {
+			err = p.conn().send("GET", api+"invocation/next", nil, "")
+		}
+		if err == nil {
+			select {
+			case <-die:
+				go func() {
+					<-p.exited
+					dead <- struct{}{}
+				}()
+			case <-p.ctx.Done():
+			}
+		}
 		return sandbox.ExitStatus{Code: 1}
 	})
 	r := start(t, b)
-	failed := 0
-	for range 100 {
-		o := r.invoke("{}")
-		if o.Failed {
-			failed++ // it was given to the process before that process was known to be gone
+	for i := 1; i <= 200; i++ {
+		r.free()
+		if i > 1 { // the last process has asked for work and exits now
+			die <- struct{}{}
+			<-dead
 		}
-	}
-	if failed > 50 {
-		t.Errorf("%d of 100 invocations went to a process that was gone", failed)
+		o, err := r.Invoke(t.Context(), r.invocation("{}"))
+		if err != nil || o.Failed || string(o.Payload) != strconv.Itoa(i) {
+			t.Fatalf("call %d: got %v, %v", i, o, err)
+		}
 	}
 }
 

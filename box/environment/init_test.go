@@ -45,8 +45,8 @@ func TestWhenTheRetryFailsAsWellTheCallerGetsTheInitError(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := `{"errorMessage":"Unable to import module 'x'","errorType":"Runtime.ImportModuleError"}`; !o.Failed || string(o.Payload) != want {
-			t.Errorf("got %s", o.Payload)
+		if want := `{"errorMessage":"Unable to import module 'x'","errorType":"Runtime.ImportModuleError"}`; !o.Failed || string(o.Payload) != want || o.Report.Status != kiln.StatusFailure {
+			t.Errorf("got %s, %+v", o.Payload, o.Report)
 		}
 		if !strings.Contains(string(o.Tail), "cannot load\n") {
 			t.Errorf("the tail does not say why: %q", o.Tail)

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"kiln"
 	"kiln/box/rapi"
 	"kiln/box/sandbox"
 )
@@ -108,7 +109,9 @@ func (l *life) Fail(requestID, invocationID, errorType string, payload []byte) *
 
 // FailInit hands in the error of the initialisation.
 func (l *life) FailInit(errorType string, payload []byte) *rapi.Refusal {
-	return l.post(initFail, post{target: "InitError", fault: handlerFault(errorType, payload)})
+	f := handlerFault(errorType, payload)
+	f.status = kiln.StatusFailure
+	return l.post(initFail, post{target: "InitError", fault: f})
 }
 
 // post brings an answer to the environment's goroutine and waits for its verdict.

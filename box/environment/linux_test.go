@@ -18,28 +18,35 @@ import (
 	"kiln/box/environment"
 	"kiln/box/sandbox"
 	"kiln/box/sandbox/linux"
+	"kiln/box/sandbox/process"
 	"kiln/telemetry"
 )
 
-// real is the driver with isolation and a function for its boxes.
+// real is a driver and a function for its boxes.
 type real struct {
-	driver *linux.Driver
+	driver sandbox.Driver
 	code   string // the directory that becomes /var/task
-	t      testing.TB
 }
 
-// openReal makes both. Nothing is left of them after the test.
-func openReal(t testing.TB) *real {
+// build makes the function.
+func build(t testing.TB) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: makes namespaces, control groups and loop devices")
-	}
 	code := filepath.Join(t.TempDir(), "code")
 	c := exec.Command("go", "build", "-o", filepath.Join(code, "bootstrap"), "kiln/box/environment/testdata/guest")
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("build the guest: %v\n%s", err, out)
 	}
+	return code
+}
+
+// isolated opens the driver with isolation. Nothing is left of it after the test.
+func isolated(t testing.TB) *real {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes namespaces, control groups and loop devices")
+	}
+	code := build(t)
 	d, err := linux.New(linux.Options{Owner: fmt.Sprintf("envtest%d", os.Getpid()), StateDir: filepath.Join(t.TempDir(), "state")})
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +56,7 @@ func openReal(t testing.TB) *real {
 			t.Error(err)
 		}
 	})
-	return &real{d, code, t}
+	return &real{d, code}
 }
 
 // start makes a box with 128 MB and an environment in it.
@@ -100,8 +107,40 @@ func (g *realRig) tell(word string) (string, *kiln.Outcome) {
 	return answer, o
 }
 
+func TestInABoxWithoutIsolation(t *testing.T) {
+	d, err := process.New(process.Options{Dir: filepath.Join(t.TempDir(), "boxes")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r := &real{d, build(t)}
+	g := r.start(t, func(o *environment.Options) { o.Version.Config.Timeout = 900 * time.Second })
+	other := r.start(t) // two at once have an API each
+	for _, word := range []string{"echo", "exit 7", "orphan", "echo"} {
+		answer, o := g.tell(word)
+		if o.Failed != (answer == "") || answer == "" && !strings.Contains(string(o.Payload), "Runtime.ExitError") {
+			t.Errorf("%s: got %q, %s", word, answer, o.Payload)
+		}
+	}
+	g.free().Rest()
+	if answer, _ := other.tell("echo"); answer != "done" {
+		t.Errorf("got %q", answer)
+	}
+	if o, err := g.Invoke(t.Context(), g.invocation(`"echo"`)); err != nil || o.Failed {
+		t.Errorf("after a rest: got %v, %v", o, err)
+	}
+	slow := r.start(t, shortTimeout)
+	if _, o := slow.tell("hang"); o.Report.Status != kiln.StatusTimeout {
+		t.Errorf("got %s", o.Payload)
+	}
+}
+
 func TestInARealBox(t *testing.T) {
-	r := openReal(t)
+	r := isolated(t)
 
 	t.Run("an invocation is answered and measured", func(t *testing.T) {
 		g := r.start(t)

@@ -165,12 +165,18 @@ type illegal struct {
 	event event
 }
 
+// Error says what was not allowed, and when.
 func (i *illegal) Error() string {
 	return fmt.Sprintf("environment: event %s not allowed in state %s", i.event, i.state)
 }
 
-func (s State) String() string  { return stateNames[s] }
-func (e event) String() string  { return eventNames[e] }
+// String gives the name that stories use.
+func (s State) String() string { return stateNames[s] }
+
+// String gives the name that stories use.
+func (e event) String() string { return eventNames[e] }
+
+// String gives the name that stories use.
 func (a action) String() string { return actionNames[a] }
 
 var stateNames = [states]string{

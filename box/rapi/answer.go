@@ -26,10 +26,12 @@ func (c *conn) answer(r *request, headers string, refusal *Refusal) bool {
 	return c.flush()
 }
 
+// notFound answers a path that leads nowhere.
 func (c *conn) notFound(r *request) bool {
 	return c.answer(r, "", &Refusal{404, "NotFound", "There is no " + string(r.path) + " here."})
 }
 
+// notAllowed answers a method that the path does not take.
 func (c *conn) notAllowed(r *request, methods string) bool {
 	return c.answer(r, "Allow: "+methods+"\r\n", &Refusal{405, "MethodNotAllowed", string(r.path) + " takes " + methods + "."})
 }

@@ -46,6 +46,7 @@ type conn struct {
 // ids name an event. The event itself is not kept: it is as large as its payload.
 type ids struct{ request, invocation string }
 
+// newConn makes a connection that serve has to run.
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{server: s, net: nc}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)

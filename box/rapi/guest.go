@@ -61,6 +61,7 @@ type Options struct {
 	MaxConns int   // open connections; 0 is 64
 }
 
+// withDefaults fills in what was left zero.
 func (o Options) withDefaults() Options {
 	if o.MaxBody == 0 {
 		o.MaxBody = kiln.MaxResponsePayload

@@ -21,6 +21,7 @@ type malformed struct {
 	reason string
 }
 
+// Error gives the reason.
 func (m *malformed) Error() string { return m.reason }
 
 // bad makes the usual malformed: status 400.
@@ -311,6 +312,7 @@ func trimSpace(b []byte) []byte {
 	return b
 }
 
+// isDigit knows ASCII digits only.
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // isToken is the table of characters of methods and header names.

@@ -161,4 +161,5 @@ func (s *Server) takeLarge() bool {
 	}
 }
 
+// giveLarge gives that right back.
 func (s *Server) giveLarge() { <-s.large }
