@@ -1,18 +1,12 @@
 package catalog
 
 import (
-	"bytes"
-	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"kiln"
@@ -26,7 +20,9 @@ import (
 //	a/<account>/<region>/<name>/<a>   an alias
 const (
 	formatKey = "format"
-	// format is what this program writes and the highest that it reads.
+	// format is what this program writes and the highest that it reads. It grows
+	// with every member that is added to a record: an older program would read over
+	// the member and lose it with its next write.
 	format = 1
 )
 
@@ -165,130 +161,6 @@ func (a *alias) value() []byte {
 	return encode(aliasRecord{a.alias.Version, a.alias.Description, a.alias.Weights, a.alias.RevisionID})
 }
 
-// load reads the book and gives the versions that wait for their package.
-func (c *Catalog) load(ctx context.Context) ([]job, error) {
-	known := false
-	var records []Record
-	err := c.o.Store.Scan(ctx, "", func(r Record) error {
-		if r.Key != formatKey {
-			records = append(records, r)
-			return nil
-		}
-		known = true
-		n, err := strconv.Atoi(string(r.Value))
-		if err != nil || n < 1 {
-			return fmt.Errorf("record %q does not name a format: %q", formatKey, r.Value)
-		}
-		if n > format {
-			return fmt.Errorf("the book has format %d and this program reads up to %d: a newer kiln wrote it", n, format)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if !known {
-		if len(records) > 0 {
-			return nil, fmt.Errorf("the record %q is missing", formatKey)
-		}
-		if _, err := c.o.Store.Commit(ctx, []Write{{Key: formatKey, Value: strconv.AppendInt(nil, format, 10)}}); err != nil {
-			return nil, err
-		}
-	}
-	pages, err := decode(records)
-	if err != nil {
-		return nil, err
-	}
-	c.book.fill(pages)
-	var waiting []job
-	for id, p := range pages {
-		for _, e := range append([]*edition{p.latest}, p.editions...) {
-			if isWaiting(e.version) {
-				waiting = append(waiting, job{id, e.version.Number})
-			}
-		}
-	}
-	return waiting, nil
-}
-
-// decode makes pages of records, on all processors: a book of a million versions
-// is read in seconds.
-func decode(records []Record) (map[kiln.FunctionID]*page, error) {
-	parts := make([]any, len(records)) // *page, *edition or *alias
-	errs := make([]error, runtime.GOMAXPROCS(0))
-	var all sync.WaitGroup
-	size := len(records)/len(errs) + 1
-	for n := range errs {
-		all.Go(func() {
-			same := interner{}
-			for i := n * size; i < min((n+1)*size, len(records)); i++ {
-				part, err := decodeRecord(records[i], same)
-				if err != nil {
-					errs[n] = fmt.Errorf("record %q: %w", records[i].Key, err)
-					return
-				}
-				parts[i] = part
-			}
-		})
-	}
-	all.Wait()
-	if err := cmp.Or(errs...); err != nil {
-		return nil, err
-	}
-	return bind(parts)
-}
-
-// bind puts versions and aliases into the pages of their functions. One without
-// its function, or a function without $LATEST, is an error.
-func bind(parts []any) (map[kiln.FunctionID]*page, error) {
-	pages := map[kiln.FunctionID]*page{}
-	for _, part := range parts {
-		if p, ok := part.(*page); ok {
-			pages[p.fn.ID] = p
-		}
-	}
-	for _, part := range parts {
-		var id kiln.FunctionID
-		switch part := part.(type) {
-		case *edition:
-			id = part.version.Function
-		case *alias:
-			id = part.alias.Function
-		default:
-			continue
-		}
-		p := pages[id]
-		if p == nil {
-			return nil, fmt.Errorf("function %s has versions or aliases but no record of its own", id)
-		}
-		switch part := part.(type) {
-		case *alias:
-			p.aliases[part.alias.Name] = part
-		case *edition:
-			if part.version.Number == 0 {
-				p.latest = part
-			} else {
-				p.editions = append(p.editions, part)
-			}
-		}
-	}
-	for id, p := range pages {
-		if p.latest == nil {
-			return nil, fmt.Errorf("function %s has no $LATEST", id)
-		}
-		slices.SortFunc(p.editions, func(x, y *edition) int { return x.version.Number - y.version.Number })
-		if newest := p.newest(); newest != nil && newest.version.Number > p.last {
-			return nil, fmt.Errorf("function %s has version %d but gave only %d numbers", id, newest.version.Number, p.last)
-		}
-		for name, a := range p.aliases {
-			if p.edition(a.main) == nil || a.other >= 0 && p.edition(a.other) == nil {
-				return nil, fmt.Errorf("alias %s of function %s points to a version that is not there", name, id)
-			}
-		}
-	}
-	return pages, nil
-}
-
 func decodeRecord(r Record, same interner) (any, error) {
 	parts := strings.Split(r.Key, "/")
 	if len(parts) < 4 {
@@ -298,7 +170,7 @@ func decodeRecord(r Record, same interner) (any, error) {
 	switch {
 	case parts[0] == "f" && len(parts) == 4:
 		var f functionRecord
-		if err := decodeStrictly(r.Value, &f); err != nil {
+		if err := json.Unmarshal(r.Value, &f); err != nil {
 			return nil, err
 		}
 		fn := &kiln.Function{ID: id, Created: f.Created, Reserved: f.Reserved, Tags: f.Tags}
@@ -311,7 +183,7 @@ func decodeRecord(r Record, same interner) (any, error) {
 		return decodeVersion(r, id, number, same)
 	case parts[0] == "a" && len(parts) == 5:
 		var a aliasRecord
-		if err := decodeStrictly(r.Value, &a); err != nil {
+		if err := json.Unmarshal(r.Value, &a); err != nil {
 			return nil, err
 		}
 		return newAlias(&kiln.Alias{Function: id, Name: parts[4], Version: a.Version, Description: a.Description, Weights: a.Weights, RevisionID: a.Revision}, r.Revision)
@@ -321,7 +193,7 @@ func decodeRecord(r Record, same interner) (any, error) {
 
 func decodeVersion(r Record, id kiln.FunctionID, number int, same interner) (*edition, error) {
 	var s versionRecord
-	if err := decodeStrictly(r.Value, &s); err != nil {
+	if err := json.Unmarshal(r.Value, &s); err != nil {
 		return nil, err
 	}
 	same.content(&s.Content)
@@ -342,14 +214,6 @@ func decodeVersion(r Record, id kiln.FunctionID, number int, same interner) (*ed
 		e.serving = v
 	}
 	return e, nil
-}
-
-// decodeStrictly refuses members that this format does not have: they would be
-// lost by the next write.
-func decodeStrictly(text []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	return d.Decode(into)
 }
 
 // interner keeps one copy of strings that many records share.

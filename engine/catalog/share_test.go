@@ -370,7 +370,6 @@ func TestABookOfANewerKilnIsRefused(t *testing.T) {
 		"a broken format":        {{Key: "format", Value: []byte("x")}},
 		"an unknown key":         {{Key: "format", Value: []byte("1")}, {Key: "z/1/2/3", Value: []byte("{}")}},
 		"a broken record":        {{Key: "format", Value: []byte("1")}, {Key: "f/1/2/3", Value: []byte("{")}},
-		"an unknown member":      {{Key: "format", Value: []byte("1")}, {Key: "f/1/2/3", Value: []byte(`{"what":1}`)}},
 		"a function of no code":  {{Key: "format", Value: []byte("1")}, {Key: "f/1/2/3", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
 		"a version of nothing":   {{Key: "format", Value: []byte("1")}, {Key: "v/1/2/3/0000000000", Value: []byte(`{}`)}},
 		"an alias of no version": {{Key: "format", Value: []byte("1")}, {Key: "a/1/2/3/live", Value: []byte(`{"version":"1"}`)}},
