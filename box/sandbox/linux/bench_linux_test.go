@@ -23,7 +23,7 @@ func benchSpec(id int, probe string) sandbox.Spec {
 func BenchmarkCreateStartDestroy(b *testing.B) {
 	for name, pool := range map[string]int{"pooled": 8, "fresh": -1} {
 		b.Run(name, func(b *testing.B) {
-			d := open(b, linux.Options{Owner: "bench", PoolSize: pool})
+			d := open(b, linux.Options{Owner: sandboxtest.Owner("bench"), PoolSize: pool})
 			probe := sandboxtest.Probe(b)
 			var create, listen, start, destroy time.Duration
 			n := 0
@@ -67,7 +67,7 @@ func BenchmarkCreateStartDestroy(b *testing.B) {
 func BenchmarkFreezeThaw(b *testing.B) {
 	for _, threads := range []string{"1", "40"} {
 		b.Run(threads, func(b *testing.B) {
-			d := open(b, linux.Options{Owner: "bench"})
+			d := open(b, linux.Options{Owner: sandboxtest.Owner("bench")})
 			x, err := d.Create(b.Context(), benchSpec(1, sandboxtest.Probe(b)))
 			if err != nil {
 				b.Fatal(err)
@@ -96,7 +96,7 @@ func BenchmarkFreezeThaw(b *testing.B) {
 }
 
 func BenchmarkUsage(b *testing.B) {
-	d := open(b, linux.Options{Owner: "bench"})
+	d := open(b, linux.Options{Owner: sandboxtest.Owner("bench")})
 	x, err := d.Create(b.Context(), benchSpec(1, sandboxtest.Probe(b)))
 	if err != nil {
 		b.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -198,8 +199,14 @@ func (d *Driver) destroyBlank(b *blank) error {
 			reap(b.init.pid)
 			close(b.dead)
 		}
-		<-b.dead
-		unix.Close(b.init.pidfd)
+		timer := time.NewTimer(30 * time.Second)
+		select {
+		case <-b.dead:
+			timer.Stop()
+			unix.Close(b.init.pidfd)
+		case <-timer.C: // something in the box hangs in the kernel
+			errs = append(errs, errors.New("its processes do not end"))
+		}
 	}
 	if b.group != nil {
 		errs = append(errs, b.group.remove())

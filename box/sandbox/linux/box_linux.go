@@ -332,8 +332,12 @@ func (x *box) destroy() error {
 	}
 	if x.blank != nil {
 		errs = append(errs, x.driver.destroyBlank(x.blank))
-		for _, p := range x.living() {
-			<-p.exited
+		select {
+		case <-x.blank.dead: // the init ends after all others
+			for _, p := range x.living() {
+				<-p.exited
+			}
+		default:
 		}
 	}
 	if x.scratch != nil && x.scratch.loop != nil {

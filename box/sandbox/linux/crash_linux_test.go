@@ -182,12 +182,13 @@ func TestKillingTheServerEndsEveryProcessWithinASecondAndTheNextOneSweeps(t *tes
 }
 
 func killAndSweep(t *testing.T, kind string) {
+	owner := sandboxtest.Owner("crashing")
 	probe, state := sandboxtest.Probe(t), filepath.Join(t.TempDir(), "state")
 	// A neighbour with another owner lives through all of it.
-	neighbour := open(t, linux.Options{Owner: "neighbour"})
+	neighbour := open(t, linux.Options{Owner: sandboxtest.Owner("neighbour")})
 	theirs := probeBox(t, neighbour, "a", probe)
 
-	s := startServer(t, kind, "crashing", state, probe)
+	s := startServer(t, kind, owner, state, probe)
 	// Three inits, a runtime, a frozen runtime, an orphan.
 	if got := processesOf(t, s.users); got != 6 {
 		t.Fatalf("got %d processes before the kill, want 6", got)
@@ -201,7 +202,7 @@ func killAndSweep(t *testing.T, kind string) {
 	var left []string
 	if !within(20*time.Second, func() bool {
 		var err error
-		if left, err = sandboxtest.Leftovers("crashing"); err != nil {
+		if left, err = sandboxtest.Leftovers(owner); err != nil {
 			t.Fatal(err)
 		}
 		for _, l := range left {
@@ -218,7 +219,7 @@ func killAndSweep(t *testing.T, kind string) {
 	}
 
 	began = time.Now()
-	again := open(t, linux.Options{Owner: "crashing", StateDir: state})
+	again := open(t, linux.Options{Owner: owner, StateDir: state})
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the sweep took %v, want less than 5 s", took)
 	}
@@ -229,7 +230,7 @@ func killAndSweep(t *testing.T, kind string) {
 	if err := again.Close(); err != nil {
 		t.Error(err)
 	}
-	nothingLeft(t, "crashing")
+	nothingLeft(t, owner)
 
 	if _, err := theirs.Usage(); err != nil {
 		t.Errorf("the neighbour's box: %v", err)
@@ -285,7 +286,7 @@ func TestTheSweepKillsWhatItFindsInItsOwnGroupsAndNothingElse(t *testing.T) {
 		}
 		return c
 	}
-	mine, foreign := group("sweeping"), group("sweeping2")
+	mine, foreign := group(sandboxtest.Owner("sweeping")), group(sandboxtest.Owner("sweeping2"))
 	a, b := sleeper(mine), sleeper(foreign)
 	defer func() {
 		_ = b.Process.Kill()
@@ -297,7 +298,7 @@ func TestTheSweepKillsWhatItFindsInItsOwnGroupsAndNothingElse(t *testing.T) {
 	}()
 	ended := make(chan error, 1)
 	go func() { ended <- a.Wait() }()
-	open(t, linux.Options{Owner: "sweeping"})
+	open(t, linux.Options{Owner: sandboxtest.Owner("sweeping")})
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("a process in the owner's group: got %v, want that it was killed", err)
 	}
@@ -310,7 +311,7 @@ func TestTheSweepKillsWhatItFindsInItsOwnGroupsAndNothingElse(t *testing.T) {
 }
 
 func TestAnInitThatIsKilledEndsTheBox(t *testing.T) {
-	d := open(t, linux.Options{Owner: "initdies"})
+	d := open(t, linux.Options{Owner: sandboxtest.Owner("initdies")})
 	b := probeBox(t, d, "a", sandboxtest.Probe(t))
 	p, err := b.Start(t.Context(), sandbox.Program{Path: "/probe/probe", Args: []string{"probe", "deaf"}})
 	if err != nil {
@@ -323,7 +324,7 @@ func TestAnInitThatIsKilledEndsTheBox(t *testing.T) {
 	var killed bool
 	for _, path := range dirs {
 		line, _ := os.ReadFile(path)
-		owner := strings.HasPrefix(string(line), "kiln-init\x00initdies\x00")
+		owner := strings.HasPrefix(string(line), "kiln-init\x00"+sandboxtest.Owner("initdies")+"\x00")
 		status, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "status"))
 		if owner && strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", b.UserID())) {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))

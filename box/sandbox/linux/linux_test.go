@@ -74,7 +74,7 @@ func probeBox(t testing.TB, d sandbox.Driver, id, probe string) sandbox.Sandbox 
 }
 
 func TestTheDriverKeepsTheContract(t *testing.T) {
-	sandboxtest.Suite(t, open(t, linux.Options{Owner: "suite"}))
+	sandboxtest.Suite(t, open(t, linux.Options{Owner: sandboxtest.Owner("suite")}))
 }
 
 func TestWrongOptionsAreRefused(t *testing.T) {
@@ -113,7 +113,7 @@ func TestTheReportSaysThatThisHostIsUsable(t *testing.T) {
 }
 
 func TestUserIDsRunOutAndComeBack(t *testing.T) {
-	d := open(t, linux.Options{Owner: "fewuids", UIDs: linux.UIDRange{First: 1_900_000_000, Count: 2}, PoolSize: -1})
+	d := open(t, linux.Options{Owner: sandboxtest.Owner("fewuids"), UIDs: linux.UIDRange{First: 1_900_000_000, Count: 2}, PoolSize: -1})
 	probe := sandboxtest.Probe(t)
 	a, b := probeBox(t, d, "a", probe), probeBox(t, d, "b", probe)
 	if a.UserID() == b.UserID() || a.UserID() < 1_900_000_000 || a.UserID() > 1_900_000_001 {
@@ -132,12 +132,12 @@ func TestUserIDsRunOutAndComeBack(t *testing.T) {
 }
 
 func TestAClosedDriverHasDestroyedItsBoxesAndMakesNoMore(t *testing.T) {
-	d := open(t, linux.Options{Owner: "closing"})
+	d := open(t, linux.Options{Owner: sandboxtest.Owner("closing")})
 	b := probeBox(t, d, "a", sandboxtest.Probe(t))
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	nothingLeft(t, "closing")
+	nothingLeft(t, sandboxtest.Owner("closing"))
 	select {
 	case <-b.Gone():
 	default:

@@ -19,6 +19,7 @@ type pool struct {
 	scratches map[int64][]*scratch // by size
 	sizes     []int64              // asked for, the latest last; at most warmSizes
 	busy      int                  // Create calls under way
+	last      time.Time            // when the last of them ended
 
 	wake   chan struct{} // something was taken
 	cancel context.CancelFunc
@@ -65,6 +66,7 @@ func (p *pool) hurry() (done func()) {
 	return func() {
 		p.mu.Lock()
 		p.busy--
+		p.last = time.Now()
 		p.mu.Unlock()
 		p.poke()
 	}
@@ -166,13 +168,11 @@ func (p *pool) fill(ctx context.Context) {
 // ends.
 func (p *pool) calm(ctx context.Context) bool {
 	for {
-		p.mu.Lock()
-		busy := p.busy
-		p.mu.Unlock()
-		if busy == 0 {
+		wait := p.restless()
+		if wait <= 0 {
 			return ctx.Err() == nil
 		}
-		timer := time.NewTimer(quiet)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -180,6 +180,16 @@ func (p *pool) calm(ctx context.Context) bool {
 		case <-timer.C:
 		}
 	}
+}
+
+// restless is how long it takes at least until the pool may be filled.
+func (p *pool) restless() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy > 0 {
+		return quiet
+	}
+	return quiet - time.Since(p.last)
 }
 
 // fillOne makes the next thing that is missing and says whether there was one. What

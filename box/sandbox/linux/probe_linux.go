@@ -50,7 +50,7 @@ func (r *Report) probeNamespaces() {
 		flag int
 	}{
 		{"process id", unix.CLONE_NEWPID}, {"mount", unix.CLONE_NEWNS}, {"network", unix.CLONE_NEWNET},
-		{"inter-process communication", unix.CLONE_NEWIPC}, {"host name", unix.CLONE_NEWUTS},
+		{"inter-process communication", unix.CLONE_NEWIPC}, {"host name", unix.CLONE_NEWUTS}, {"control group", unix.CLONE_NEWCGROUP},
 	} {
 		err := apart(func() error { return unix.Unshare(n.flag) })
 		r.add(n.name+" namespaces", true, err, "", "boxes cannot be kept apart: only the process driver works")
@@ -70,7 +70,10 @@ func (r *Report) probeCalls() {
 		}
 		return err
 	}
-	const old = "this kernel is too old: Linux 5.12 or newer is needed"
+	old := "this kernel is too old: Linux 5.12 or newer is needed"
+	if os.Geteuid() != 0 {
+		old = "only root may try it"
+	}
 	r.add("process descriptors", true, tryFD(unix.PidfdOpen(os.Getpid(), 0)), "pidfd_open", old)
 	r.add("detached mounts", true, tryFD(newFilesystem("tmpfs", 0)), "fsopen, fsmount", old)
 	r.add("mount attributes", true, func() error {

@@ -233,20 +233,21 @@ func copySparse(dst, src *os.File) error {
 	if err != nil {
 		return err
 	}
-	if unix.IoctlSetInt(int(dst.Fd()), unix.FICLONE, int(src.Fd())) == nil {
+	from := int(src.Fd())
+	if unix.IoctlSetInt(int(dst.Fd()), unix.FICLONE, from) == nil {
 		return nil
 	}
 	if err := dst.Truncate(info.Size()); err != nil {
 		return err
 	}
 	for at := int64(0); ; {
-		begin, err := unix.Seek(int(src.Fd()), at, unix.SEEK_DATA)
+		begin, err := unix.Seek(from, at, unix.SEEK_DATA)
 		if err == unix.ENXIO {
 			return nil // only a hole is left
 		} else if err != nil {
 			return err
 		}
-		end, err := unix.Seek(int(src.Fd()), begin, unix.SEEK_HOLE)
+		end, err := unix.Seek(from, begin, unix.SEEK_HOLE)
 		if err != nil {
 			return err
 		}

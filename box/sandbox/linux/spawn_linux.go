@@ -92,7 +92,7 @@ func (s *script) close() {
 	s.copies = nil
 }
 
-// hold keeps v alive for the child and gives its address.
+// hold keeps v alive, and where it is, for the child and gives its address.
 func hold[T any](s *script, v *T) uintptr {
 	s.keep = append(s.keep, v)
 	return uintptr(unsafe.Pointer(v))
@@ -130,7 +130,7 @@ func spawn(flags uint64, cgroupFD int, s *script) (child, error) {
 		failure = &giveUp{step: -1}
 		args    = &cloneArgs{
 			flags:      flags | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD,
-			pidfd:      uint64(uintptr(unsafe.Pointer(pidfd))),
+			pidfd:      uint64(hold(s, pidfd)),
 			exitSignal: uint64(unix.SIGCHLD),
 		}
 	)
@@ -140,7 +140,6 @@ func spawn(flags uint64, cgroupFD int, s *script) (child, error) {
 	}
 	pid, errno := fork(args, s.steps, failure)
 	runtime.KeepAlive(s)
-	runtime.KeepAlive(pidfd)
 	if errno != 0 {
 		return child{}, fmt.Errorf("clone: %w", errno)
 	}

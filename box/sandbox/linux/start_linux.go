@@ -26,6 +26,8 @@ func (x *box) programScript(p sandbox.Program) (*script, error) {
 	c := x.driver.confinement
 	s.add("new session", unix.SYS_SETSID)
 	x.blank.group.join(s)
+	// In a namespace of its own /proc/self/cgroup says "/", not where the host has it.
+	s.add("new cgroup namespace", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	s.redirect(0, x.driver.null)
 	for target, file := range map[int]*os.File{1: p.Stdout, 2: p.Stderr} {
 		fd := x.driver.null

@@ -1,10 +1,15 @@
 package linux
 
 import (
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"kiln/box/sandbox"
 	"kiln/box/sandbox/sandboxtest"
 )
 
@@ -25,21 +30,21 @@ func TestTheDriverKeepsTheContractWithControlGroupsOfVersion1(t *testing.T) {
 	if !freezer {
 		t.Skip("needs a version 1 freezer: this host has control groups of version 2 only")
 	}
-	keeps(t, Options{Owner: "suitev1", version1: true})
+	keeps(t, Options{Owner: sandboxtest.Owner("suitev1"), version1: true})
 }
 
 func TestTheDriverKeepsTheContractWithScratchDirectoriesInMemory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes namespaces, control groups and loop devices")
 	}
-	keeps(t, Options{Owner: "suitemem", inMemory: true})
+	keeps(t, Options{Owner: sandboxtest.Owner("suitemem"), inMemory: true})
 }
 
 func TestTheDriverKeepsTheContractWithoutAPool(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes namespaces, control groups and loop devices")
 	}
-	keeps(t, Options{Owner: "suitenone", PoolSize: -1})
+	keeps(t, Options{Owner: sandboxtest.Owner("suitenone"), PoolSize: -1})
 }
 
 // keeps runs the suite against a driver with options, and looks for leftovers.
@@ -60,5 +65,47 @@ func keeps(t *testing.T, o Options) {
 	}
 	for _, l := range left {
 		t.Errorf("left behind: %s", l)
+	}
+}
+
+// The negative control of the system call filter: without it the kernel answers
+// otherwise, so that the tests above see the filter and nothing else.
+func TestWithoutTheFilterTheKernelAnswersHostileCalls(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes namespaces, control groups and loop devices")
+	}
+	d, err := New(Options{Owner: sandboxtest.Owner("nofilter"), StateDir: filepath.Join(t.TempDir(), "state")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	d.confinement.filter = []unix.SockFilter{allow}
+	b, err := d.Create(t.Context(), sandbox.Spec{
+		ID: "a", Mounts: []sandbox.Mount{{Target: "/"}, {Source: sandboxtest.Probe(t), Target: "/probe"}}, ScratchBytes: 1 << 20,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := b.Start(t.Context(), sandbox.Program{Path: "/probe/probe", Args: []string{"probe", "A17"}, Stdout: w}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(out), "netfilter ok\n"; !strings.Contains(got, want) {
+		t.Errorf("got %q, want %q in it: then the test of sockets would prove nothing", got, want)
 	}
 }

@@ -88,7 +88,7 @@ func (n *Network) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if n.gateway, err = openGateway(n.host, n.plan, n.options.Deny, u.mtu); err != nil {
+	if n.gateway, err = openGateway(n.host, n.plan, n.options.Deny, cableMTU(u.mtu)); err != nil {
 		return err
 	}
 	n.remover = newRemover(n)
@@ -101,9 +101,19 @@ func (n *Network) open() (err error) {
 
 // uplink is how the host itself reaches the outside.
 type uplink struct {
-	mtu   int            // the smallest of the interfaces with a default route
+	mtu   int            // the smallest of the interfaces with a default route, 0 without one
 	v6    bool           // there is a default route for IPv6
 	taken []netip.Prefix // what the host has other routes to
+}
+
+// cableMTU is the packet size of all cables: the way out's, so that nobody has to find
+// out that packets are too large, or the usual one while there is no way out. IPv6
+// needs 1,280.
+func cableMTU(uplink int) int {
+	if uplink == 0 {
+		return 1500
+	}
+	return max(uplink, 1280)
 }
 
 // uplink reads the host's routes.
@@ -131,10 +141,6 @@ func (s *socket) uplink() (uplink, error) {
 			u.mtu = m
 		}
 	}
-	if u.mtu == 0 {
-		u.mtu = 1500 // no way out now; one may come
-	}
-	u.mtu = max(u.mtu, 1280)
 	return u, nil
 }
 

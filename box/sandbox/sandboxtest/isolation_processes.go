@@ -62,6 +62,11 @@ func unprivileged(t *testing.T, r *rig) {
 	if r.can.SyscallFilter && !strings.Contains(out, "Seccomp:\t2\n") {
 		t.Errorf("got %q, want a system call filter", out)
 	}
+	for line := range strings.Lines(run(t, b, "cat", "/proc/self/cgroup")) {
+		if !strings.HasSuffix(line, ":/\n") {
+			t.Errorf("got control group %q, want no path of the host", line)
+		}
+	}
 	if r.can.PrivateNetwork {
 		var links []string
 		for line := range strings.Lines(out) {

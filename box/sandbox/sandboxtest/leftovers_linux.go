@@ -13,13 +13,14 @@ import (
 // groups, processes, loop devices and mounts. After a driver's Close there are
 // none. It looks for itself and does not ask the driver.
 func Leftovers(owner string) ([]string, error) {
+	home := "kiln-" + owner
 	var found []string
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
 	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, owner) {
+		if strings.Contains(line, home) {
 			found = append(found, "mount "+strings.TrimSpace(line))
 		}
 		f := strings.Fields(line)
@@ -30,7 +31,7 @@ func Leftovers(owner string) ([]string, error) {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // it went away meanwhile
 			}
-			if err == nil && e.IsDir() && strings.Contains(e.Name(), owner) {
+			if err == nil && e.IsDir() && e.Name() == home {
 				found = append(found, "control group "+path)
 				return fs.SkipDir
 			}
@@ -56,7 +57,7 @@ func Leftovers(owner string) ([]string, error) {
 	}
 	for _, path := range loops {
 		backing, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(backing), owner) {
+		if err == nil && strings.Contains(string(backing), "/"+home+"-") {
 			found = append(found, "loop device "+path+" of "+strings.TrimSpace(string(backing)))
 		}
 	}

@@ -29,7 +29,8 @@ type rig struct {
 const patience = 20 * time.Second
 
 // Probe builds the probe, static, and gives its directory, which lies below one
-// that only its owner may enter, as a user's own directory may.
+// that only its owner may enter, as a user's own directory may. Where there is no
+// Go, the variable KILN_TEST_PROBE names one that was built before.
 func Probe(t testing.TB) string {
 	t.Helper()
 	private := filepath.Join(t.TempDir(), "private")
@@ -37,15 +38,31 @@ func Probe(t testing.TB) string {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("go", "build", "-o", filepath.Join(dir, "probe"), "kiln/box/sandbox/sandboxtest/testdata/probe")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("build probe: %v\n%s", err, out)
+	if built := os.Getenv("KILN_TEST_PROBE"); built != "" {
+		program, err := os.ReadFile(built)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "probe"), program, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		c := exec.Command("go", "build", "-o", filepath.Join(dir, "probe"), "kiln/box/sandbox/sandboxtest/testdata/probe")
+		c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("build probe: %v\n%s", err, out)
+		}
 	}
 	if err := os.Chmod(private, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// Owner makes an owner id for a test that no other process has, so that the same
+// test may run twice at a time on one host.
+func Owner(name string) string {
+	return "t" + strconv.FormatInt(int64(os.Getpid()), 36) + "x" + name
 }
 
 // spec is a box with the probe at /probe and generous limits; change alters it.

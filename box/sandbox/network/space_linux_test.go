@@ -172,14 +172,22 @@ func outside(t testing.TB) space {
 	w.ip(t, `addr add `+world4+`/24 dev host
 addr add `+world6+`/64 dev host nodad
 addr add `+mapped4+`/32 dev lo
+link set host addrgenmode none
 link set host up
 `)
 	host.ip(t, `addr add `+host4+`/24 dev uplink
 addr add `+host6+`/64 dev uplink nodad
+link set uplink addrgenmode none
 link set uplink up
 route add default via `+world4+`
 route add default via `+world6+`
 `)
+	within(t, 5*time.Second, func() error {
+		if !strings.Contains(host.run(t, "ip", "-6", "route", "show", "table", "local"), host6) {
+			return errors.New("the cable to the world is not up")
+		}
+		return nil
+	})
 	return w
 }
 

@@ -1,0 +1,3 @@
+package network_test
+
+func serveUntilKilled() {}

@@ -1,0 +1,321 @@
+package network_test
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kiln/box/sandbox/network"
+)
+
+func TestAnEnvironmentReachesTheWorldAsTheHost(t *testing.T) {
+	w := outside(t)
+	w.greet(t, "[::]:80", "world sees")
+	n := open(t)
+	s, l := attach(t, n)
+	if got, want := len(l.Addresses()), 2; got != want {
+		t.Fatalf("%d addresses, want %d: %v", got, want, l.Addresses())
+	}
+	for to, want := range map[string]string{
+		world4: "world sees " + host4, mapped4: "world sees " + host4, world6: "world sees " + host6,
+	} {
+		got, err := s.visit(net.JoinHostPort(to, "80"))
+		if err != nil || got != want {
+			t.Errorf("visit %s: %q, %v; want %q", to, got, err, want)
+		}
+	}
+}
+
+func TestTheProgramsOfAnEnvironmentSeeOneOrdinaryInterface(t *testing.T) {
+	outside(t)
+	n := open(t)
+	s, l := attach(t, n)
+	var list []net.Interface
+	var addresses []net.Addr
+	err := s.do(func() (err error) {
+		if list, err = net.Interfaces(); err != nil {
+			return err
+		}
+		eth, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		addresses, err = eth.Addrs()
+		return err
+	})
+	if err != nil || len(list) != 2 {
+		t.Fatalf("interfaces %v, %v; want lo and eth0", list, err)
+	}
+	if list[1].MTU != 1400 {
+		t.Errorf("packets of %d bytes, want the way out's 1400", list[1].MTU)
+	}
+	var got []string
+	for _, a := range addresses {
+		got = append(got, a.String())
+	}
+	want := []string{l.Addresses()[0].String() + "/32", l.Addresses()[1].String() + "/128"}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("addresses %v, want %v", got, want)
+	}
+}
+
+func TestWithoutIPv6OnTheHostAnEnvironmentHasIPv4Only(t *testing.T) {
+	w := outside(t)
+	w.greet(t, "[::]:80", "hello")
+	host.run(t, "ip", "-6", "route", "del", "default")
+	n := open(t)
+	s, l := attach(t, n)
+	if got := l.Addresses(); len(got) != 1 || !got[0].Is4() {
+		t.Errorf("addresses %v, want one of IPv4", got)
+	}
+	if _, err := s.visit(world4 + ":80"); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.visit("[" + world6 + "]:80"); !errors.Is(err, unix.ENETUNREACH) {
+		t.Errorf("visit over IPv6: %v, want network is unreachable", err)
+	}
+	if got := s.run(t, "ip", "-6", "-o", "addr", "show", "dev", "eth0"); got != "" {
+		t.Errorf("IPv6 addresses %q, want none", got)
+	}
+}
+
+func TestAnEnvironmentWithoutOutboundReachesNothing(t *testing.T) {
+	w := outside(t)
+	w.greet(t, "[::]:80", "hello")
+	n := open(t)
+	s := newSpace(t)
+	l, err := n.Attach(s.fd, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, to := range []string{world4 + ":80", "[" + world6 + "]:80"} {
+		if _, err := s.visit(to); !errors.Is(err, unix.ENETUNREACH) {
+			t.Errorf("visit %s: %v, want network is unreachable", to, err)
+		}
+	}
+	if len(l.Addresses()) != 0 {
+		t.Errorf("addresses %v, want none", l.Addresses())
+	}
+}
+
+func TestAfterCutNoPacketPasses(t *testing.T) {
+	w := outside(t)
+	n := open(t)
+	s, l := attach(t, n)
+	there := w.packet(t, world4+":53")
+	here := s.packet(t, l.Addresses()[0].String()+":0")
+	send := func() {
+		t.Helper()
+		// After the cut there may be no route any more.
+		_, _ = here.WriteTo([]byte("x"), &net.UDPAddr{IP: net.ParseIP(world4), Port: 53})
+	}
+	send()
+	if _, _, err := read(there, time.Second); err != nil {
+		t.Fatalf("before the cut: %v", err)
+	}
+	if err := l.Cut(); err != nil {
+		t.Fatal(err)
+	}
+	send()
+	if got, from, err := read(there, 200*time.Millisecond); err == nil {
+		t.Errorf("after the cut %q came from %s", got, from)
+	}
+	within(t, 5*time.Second, func() error {
+		if !strings.Contains(s.run(t, "ip", "-o", "link"), "eth0") {
+			return nil
+		}
+		return errors.New("the cable is still there")
+	})
+}
+
+// read waits for a packet.
+func read(c *net.UDPConn, d time.Duration) (string, netip.AddrPort, error) {
+	c.SetReadDeadline(time.Now().Add(d))
+	buf := make([]byte, 100)
+	n, from, err := c.ReadFromUDPAddrPort(buf)
+	return string(buf[:n]), from, err
+}
+
+func TestOneInterfaceOneTableAndNothingElseIsSeenOnTheHost(t *testing.T) {
+	outside(t)
+	before := strings.Count(host.run(t, "ip", "-o", "link"), "\n")
+	n := open(t)
+	for range 20 {
+		attach(t, n)
+	}
+	if got := strings.Count(host.run(t, "ip", "-o", "link"), "\n"); got != before+1 {
+		t.Errorf("%d interfaces, want one more than %d", got, before)
+	}
+}
+
+func TestTwelveHundredEnvironmentsAreAliveAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it makes 1,200 namespaces")
+	}
+	w := outside(t)
+	w.greet(t, "[::]:80", "hello")
+	n := open(t)
+	const many = 1200
+	var spaces []space
+	var links []*network.Link
+	seen := map[netip.Addr]bool{}
+	for range many {
+		fd, err := network.NewNamespace(func() error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := (space{fd}).do(loopbackUp); err != nil {
+			t.Fatal(err)
+		}
+		l, err := n.Attach(fd, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range l.Addresses() {
+			if seen[a] {
+				t.Fatalf("address %s was given twice", a)
+			}
+			seen[a] = true
+		}
+		spaces, links = append(spaces, space{fd}), append(links, l)
+	}
+	for i, s := range spaces {
+		to := world4 + ":80"
+		if i%2 == 1 {
+			to = "[" + world6 + "]:80"
+		}
+		if _, err := s.visit(to); err != nil {
+			t.Fatalf("environment %d: %v", i, err)
+		}
+	}
+	for _, l := range links {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within(t, 10*time.Second, func() error {
+		if !n.Settled() {
+			return errors.New("not all cables are removed")
+		}
+		return nil
+	})
+	if got := strings.Count(space{n.Gateway()}.run(t, "ip", "-o", "link"), "\n"); got != 2 {
+		t.Errorf("the gateway has %d interfaces, want lo and its cable to the host", got)
+	}
+}
+
+// loopbackUp brings the loopback device of the calling thread's network up.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+func TestAddressesAreUsedAgainOnlyWhenAllHaveBeenUsed(t *testing.T) {
+	outside(t)
+	n := open(t, func(o *network.Options) { o.Range = netip.MustParsePrefix("10.77.0.0/27") })
+	var first netip.Addr
+	for i := range 15 {
+		s, l := attach(t, n)
+		if i == 0 {
+			first = l.Addresses()[0]
+		} else if l.Addresses()[0] == first {
+			t.Fatalf("the first address again, as number %d", i+1)
+		}
+		if i > 0 {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_ = s
+	}
+	within(t, 5*time.Second, func() error {
+		if !n.Settled() {
+			return errors.New("the first cable is still there")
+		}
+		return nil
+	})
+	_, l := attach(t, n)
+	if got := l.Addresses()[0]; got != first {
+		t.Errorf("address %s, want %s, the only free one", got, first)
+	}
+	full := newSpace(t)
+	if _, err := n.Attach(full.fd, true); err == nil || !strings.Contains(err.Error(), "all 15 addresses") {
+		t.Errorf("one too many: %v, want an error that says so", err)
+	}
+}
+
+func TestARangeThatTheHostUsesIsRefused(t *testing.T) {
+	outside(t)
+	o := network.Options{Owner: "testowner", RunDir: t.TempDir(), Outbound: true, Range: netip.MustParsePrefix("203.0.0.0/16")}
+	n, err := network.Open(o)
+	if err == nil {
+		n.Close()
+		t.Fatal("a range that overlaps a route was taken")
+	}
+	if !errors.Is(err, network.ErrUnsupported) || !strings.Contains(err.Error(), "overlaps 203.0.113") {
+		t.Errorf("error %v, want one that names both", err)
+	}
+}
+
+func TestTwoNetworksOfOneOwnerCannotLive(t *testing.T) {
+	outside(t)
+	dir := t.TempDir()
+	open(t, func(o *network.Options) { o.RunDir = dir })
+	n, err := network.Open(network.Options{Owner: "testowner", RunDir: dir, Outbound: true})
+	if err == nil {
+		n.Close()
+		t.Fatal("a second network of the same owner was opened")
+	}
+	if !strings.Contains(err.Error(), "lives already") {
+		t.Errorf("error %v, want one that says that it lives already", err)
+	}
+}
+
+func TestANetworkWithoutOutboundTouchesNothing(t *testing.T) {
+	outside(t)
+	before := snapshot(t)
+	n := open(t, func(o *network.Options) { o.Outbound = false })
+	s := newSpace(t)
+	l, err := n.Attach(s.fd, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	same(t, "while it lives", snapshot(t), before)
+	if _, err := s.visit(world4 + ":80"); !errors.Is(err, unix.ENETUNREACH) {
+		t.Errorf("visit: %v, want network is unreachable", err)
+	}
+}
+
+func TestProbeSaysWhatThereIsAndChangesNothing(t *testing.T) {
+	outside(t)
+	before := snapshot(t)
+	for _, a := range network.Probe() {
+		t.Logf("%+v", a)
+		if !a.OK {
+			t.Errorf("%s: %s", a.Name, a.Detail)
+		}
+	}
+	same(t, "after a probe", snapshot(t), before)
+	if _, err := os.Stat("/run/kiln/settings.json"); err == nil {
+		t.Error("a probe wrote an account of settings")
+	}
+}
