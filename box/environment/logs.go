@@ -3,9 +3,7 @@ package environment
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"kiln"
@@ -32,9 +30,7 @@ const (
 type journal struct {
 	source *telemetry.Source
 	sink   telemetry.Sink
-	write  *os.File // what the processes of the box get
-	read   *os.File
-	fd     int // of read; used with mu held and not after closed
+	*pipe  // read with mu held and not after closed
 	done   chan struct{}
 
 	// mu puts lines in order. It is held while the pipe is read, which never blocks,
@@ -56,45 +52,23 @@ var buffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
 // openJournal makes the pipe and begins to read it.
 func openJournal(source *telemetry.Source, sink telemetry.Sink) (*journal, error) {
-	var fds [2]int
-	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("make the log pipe: %w", err)
-	}
-	// Only the reading end: a program whose stdout does not block loses what it
-	// prints into a full pipe.
-	if err := syscall.SetNonblock(fds[0], true); err != nil {
-		_ = syscall.Close(fds[0]) // nothing was written yet
-		_ = syscall.Close(fds[1])
-		return nil, fmt.Errorf("make the log pipe: %w", err)
-	}
-	j := &journal{
-		source: source, sink: sink,
-		read: os.NewFile(uintptr(fds[0]), "log"), write: os.NewFile(uintptr(fds[1]), "log"), fd: fds[0],
-		done: make(chan struct{}), budget: logBurst, filled: time.Now(),
-	}
-	raw, err := j.read.SyscallConn()
+	p, err := openPipe()
 	if err != nil {
-		_ = j.read.Close() // nothing was written yet
-		_ = j.write.Close()
 		return nil, fmt.Errorf("make the log pipe: %w", err)
 	}
-	go j.follow(raw)
+	j := &journal{source: source, sink: sink, pipe: p, done: make(chan struct{}), budget: logBurst, filled: time.Now()}
+	go j.follow()
 	return j, nil
 }
 
 // follow reads whatever is written, whenever it is written, until close.
-func (j *journal) follow(raw syscall.RawConn) {
+func (j *journal) follow() {
 	defer close(j.done)
-	_ = raw.Read(func(uintptr) bool { // its error says that close was called
-		for {
-			j.mu.Lock()
-			more := j.take()
-			closed := j.closed
-			j.mu.Unlock()
-			if closed || !more {
-				return closed
-			}
-		}
+	j.pipe.follow(func() (again, over bool) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		again = j.take()
+		return again, j.closed
 	})
 }
 
@@ -105,8 +79,7 @@ func (j *journal) close() {
 	j.flush()
 	j.closed = true
 	j.mu.Unlock()
-	_ = j.read.Close() // both ends go; there is nothing that could be told of it
-	_ = j.write.Close()
+	j.pipe.close()
 	<-j.done
 }
 
@@ -186,12 +159,9 @@ func (j *journal) take() bool {
 	}
 	b := buffers.Get().(*[readSize]byte)
 	defer buffers.Put(b)
-	n, err := syscall.Read(j.fd, b[:])
-	for err == syscall.EINTR {
-		n, err = syscall.Read(j.fd, b[:])
-	}
+	n := j.readNow(b[:])
 	if n <= 0 {
-		return false // EAGAIN, or the end that only close brings about
+		return false
 	}
 	j.consume(b[:n], time.Now())
 	return n == len(b)
