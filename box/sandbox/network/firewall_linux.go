@@ -36,14 +36,12 @@ func hostRules(p plan, connections int, older map[string][]int) []*message {
 		chain(t, "through", "filter", unix.NF_INET_FORWARD, priorityFilter-10),
 		chain(t, "here", "filter", unix.NF_INET_LOCAL_IN, priorityFilter-10),
 		chain(t, "after", "nat", unix.NF_INET_POST_ROUTING, priorityNAT),
-	}
-	// Before anybody's translation: a published port of a container is the host's too.
-	for _, kind := range []uint32{unix.RTN_LOCAL, unix.RTN_BROADCAST, unix.RTN_ANYCAST, unix.RTN_MULTICAST} {
-		changes = append(changes, r("before", "addresses of the host", from,
-			fib(unix.NFTA_FIB_F_DADDR, unix.NFT_FIB_RESULT_ADDRTYPE),
-			compare(unix.NFT_CMP_EQ, binary.NativeEndian.AppendUint32(nil, kind)...), count, refuse))
-	}
-	changes = append(changes,
+		branch(t, "refusal"),
+		// Before anybody's translation: a published port of a container is the host's too.
+		r("before", "local, broadcast, multicast", from, fib(unix.NFTA_FIB_F_DADDR, unix.NFT_FIB_RESULT_ADDRTYPE),
+			compare(unix.NFT_CMP_NEQ, binary.NativeEndian.AppendUint32(nil, unix.RTN_UNICAST)...), count, jump("refusal")),
+		r("refusal", "no connection", meta(unix.NFT_META_L4PROTO), compare(unix.NFT_CMP_EQ, unix.IPPROTO_TCP), reset),
+		r("refusal", "no packet", refuse),
 		r("here", "the host itself", from, count, drop),
 		r("through", "nobody calls an environment", to, state(stateKnown, true), count, drop),
 		r("through", "too many connections", from, state(stateNew, false), protocol(unix.NFPROTO_IPV4),
@@ -51,7 +49,7 @@ func hostRules(p plan, connections int, older map[string][]int) []*message {
 		r("through", "too many connections", from, state(stateNew, false), protocol(unix.NFPROTO_IPV6),
 			header(8, 16), moreThan(uint32(connections), flows6, flows6ID), count, refuse),
 		r("after", "as the host", elsewhere, within(p.v4), masquerade),
-	)
+	}
 	if p.v6.IsValid() {
 		changes = append(changes, r("after", "as the host", elsewhere, within(p.v6), masquerade))
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +29,10 @@ const (
 	upName       = "host" // the gateway's end of the cable to the host
 	// firstCable is the least interface index of environments' cables in the gateway.
 	firstCable = 1000
+	// refusalEvery is how many milliseconds lie between two answers to one environment
+	// that a destination is prohibited; the kernel's default is a second, and who gets
+	// none waits.
+	refusalEvery = "10"
 )
 
 // openGateway makes the gateway and its cable to the host.
@@ -75,12 +77,12 @@ func openGateway(host *socket, p plan, deny []netip.Prefix, mtu int) (_ *gateway
 
 // routeHere makes the calling thread's network one that routes.
 func routeHere(v6 bool) error {
-	settings := []string{"ipv4/ip_forward"}
+	settings := [][2]string{{"ipv4/ip_forward", "1"}, {"ipv4/icmp_ratelimit", refusalEvery}}
 	if v6 {
-		settings = append(settings, "ipv6/conf/all/forwarding")
+		settings = append(settings, [2]string{"ipv6/conf/all/forwarding", "1"}, [2]string{"ipv6/icmp/ratelimit", refusalEvery})
 	}
 	for _, s := range settings {
-		if err := os.WriteFile(filepath.Join(sysctls, s), []byte("1"), 0); err != nil {
+		if err := write(s[0], s[1]); err != nil {
 			return fmt.Errorf("make gateway route: %w", err)
 		}
 	}

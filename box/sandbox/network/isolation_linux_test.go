@@ -87,7 +87,7 @@ func TestTheHostsLoopbackIsUnreachable(t *testing.T) {
 	host.greet(t, "[::1]:8081", "the host")
 	n := open(t)
 	s, _ := attach(t, n)
-	for _, to := range ports("8081", "127.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1") {
+	for _, to := range ports("8081", "127.0.0.1", "::1", "0.0.0.0", "::") {
 		reachable(t, host, to)
 		unreachable(t, s, to) // it has a loopback of its own
 	}

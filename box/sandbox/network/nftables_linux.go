@@ -56,6 +56,12 @@ func chain(table, name, kind string, hook uint32, priority int32) *message {
 	return m.big(unix.NFTA_CHAIN_POLICY, 1).text(unix.NFTA_CHAIN_TYPE, kind)
 }
 
+// branch makes a chain that only other chains lead to.
+func branch(table, name string) *message {
+	m := nft("add chain "+name, unix.NFT_MSG_NEWCHAIN, create, unix.NFPROTO_INET)
+	return m.text(unix.NFTA_CHAIN_TABLE, table).text(unix.NFTA_CHAIN_NAME, name)
+}
+
 // rule adds a rule at the end of a chain of any family.
 func rule(family byte, table, chain, comment string, expressions ...expression) *message {
 	m := nft("add rule to "+chain, unix.NFT_MSG_NEWRULE, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_APPEND, family)
@@ -180,7 +186,10 @@ var (
 	masquerade = step("masq", func(*message) {})
 	drop       = decide(0)
 	accept     = decide(1)
-	// refuse answers "prohibited", which ends a connect at once.
+	// reset ends a TCP connect at once. The kernel sends as many as there are.
+	reset = step("reject", func(m *message) { m.big(unix.NFTA_REJECT_TYPE, unix.NFT_REJECT_TCP_RST) })
+	// refuse answers "prohibited", which ends a connect at once. The kernel sends only
+	// a few of them in a second.
 	refuse = step("reject", func(m *message) {
 		m.big(unix.NFTA_REJECT_TYPE, unix.NFT_REJECT_ICMPX_UNREACH).u8(unix.NFTA_REJECT_ICMP_CODE, unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED)
 	})
@@ -188,10 +197,23 @@ var (
 
 // decide ends the chain with a verdict: 0 drops, 1 accepts.
 func decide(code uint32) expression {
+	return verdictStep(func(m *message) { m.big(unix.NFTA_VERDICT_CODE, code) })
+}
+
+// jump goes on with another chain of the table.
+func jump(chain string) expression {
+	return verdictStep(func(m *message) {
+		code := int32(unix.NFT_JUMP)
+		m.big(unix.NFTA_VERDICT_CODE, uint32(code)).text(unix.NFTA_VERDICT_CHAIN, chain)
+	})
+}
+
+// verdictStep says how to go on.
+func verdictStep(fill func(m *message)) expression {
 	return step("immediate", func(m *message) {
 		m.big(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT)
 		m.nest(unix.NFTA_IMMEDIATE_DATA, func() {
-			m.nest(unix.NFTA_DATA_VERDICT, func() { m.big(unix.NFTA_VERDICT_CODE, code) })
+			m.nest(unix.NFTA_DATA_VERDICT, func() { fill(m) })
 		})
 	})
 }

@@ -104,7 +104,11 @@ func (s space) visit(address string) (string, error) {
 	var c net.Conn
 	err := s.do(func() (err error) {
 		d := net.Dialer{Timeout: 3 * time.Second}
-		c, err = d.Dial("tcp", address)
+		kind := "tcp4" // one family, so that it stays on this thread
+		if strings.HasPrefix(address, "[") {
+			kind = "tcp6"
+		}
+		c, err = d.Dial(kind, address)
 		return err
 	})
 	if err != nil {
