@@ -64,12 +64,14 @@ var rooms = map[string][]string{
 // modules says which rooms may import a module that is not of the standard
 // library. docs/DEPENDENCIES.md gives the reason for each.
 var modules = map[string][]string{
-	"golang.org/x/sys":              {"box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/sandbox/network"},
-	"github.com/klauspost/compress": {"box/rootfs", "box/runtimes/debian"},
-	"modernc.org/sqlite":            {"back/sqlite"},
-	"github.com/spf13/cobra":        {"cmd/kiln"},
-	"github.com/spf13/pflag":        {"cmd/kiln"},
-	"github.com/goccy/go-yaml":      {"cmd/kiln"},
+	"golang.org/x/sys":                {"box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/sandbox/network"},
+	"github.com/klauspost/compress":   {"box/rootfs", "box/runtimes/debian"},
+	"github.com/ProtonMail/go-crypto": {"box/runtimes/debian"},
+	"github.com/ulikunitz/xz":         {"box/runtimes/debian"},
+	"modernc.org/sqlite":              {"back/sqlite"},
+	"github.com/spf13/cobra":          {"cmd/kiln"},
+	"github.com/spf13/pflag":          {"cmd/kiln"},
+	"github.com/goccy/go-yaml":        {"cmd/kiln"},
 }
 
 // kernelRooms may use package syscall. Everybody else reaches the kernel through
