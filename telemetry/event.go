@@ -60,7 +60,11 @@ func (e *Event) Text() string {
 	case InitStart:
 		return "INIT_START Runtime Version: " + e.Runtime + "\tRuntime Version ARN: " + e.ARN
 	case InitReport:
-		s := fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: %s", ms(e.Report.Init), e.Phase, e.Report.Status)
+		status := e.Report.Status
+		if status == kiln.StatusFailure {
+			status = kiln.StatusError // the word of the text format
+		}
+		s := fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: %s", ms(e.Report.Init), e.Phase, status)
 		if e.Report.ErrorType != "" {
 			s += "\tError Type: " + e.Report.ErrorType
 		}
@@ -88,7 +92,7 @@ func (e *Event) report() string {
 	switch r.Status {
 	case kiln.StatusTimeout:
 		b.WriteString("\tStatus: timeout")
-	case kiln.StatusError, kiln.StatusFailure:
+	case kiln.StatusFailure: // an error that the handler returned has no status on AWS
 		b.WriteString("\tStatus: error")
 		if r.ErrorType != "" {
 			b.WriteString("\tError Type: " + r.ErrorType)
