@@ -118,7 +118,10 @@ func (d *Dir) install(f *os.File, sha string) error {
 	name := d.name(sha)
 	if blob, _, err := d.Open(sha); err == nil {
 		now := d.now()
-		return errors.Join(blob.Close(), os.Chtimes(name, now, now))
+		if err := errors.Join(blob.Close(), os.Chtimes(name, now, now)); err != nil {
+			return err
+		}
+		return d.settle() // whoever renamed it may have died before this
 	}
 	if err := d.syncFile(f); err != nil {
 		return d.fail(err)
@@ -135,6 +138,11 @@ func (d *Dir) install(f *os.File, sha string) error {
 	if err := os.Rename(f.Name(), name); err != nil {
 		return err
 	}
+	return d.settle()
+}
+
+// settle makes the names of the directory durable.
+func (d *Dir) settle() error {
 	if err := d.syncDir(d.path); err != nil {
 		return d.fail(err)
 	}

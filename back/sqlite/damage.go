@@ -29,12 +29,15 @@ func named(err error) error {
 	return err
 }
 
-// judge decides what a failed write means. A full disk passes: the next commit may
-// succeed. After anything else, a failed sync above all, nobody knows what the
-// disk holds: the store takes nothing any more.
+// judge decides what a failed write means. A full disk and a lock of another
+// program pass: the next commit may succeed. After anything else, a failed sync
+// above all, nobody knows what the disk holds: the store takes nothing any more.
 func (w *writer) judge(err error) error {
-	if code(err)&0xff == sqlite3.SQLITE_FULL {
+	switch code(err) & 0xff {
+	case sqlite3.SQLITE_FULL:
 		return &kiln.Error{Code: kiln.Unavailable, Message: "The server cannot store the change: no space is left on its disk.", Err: err}
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return &kiln.Error{Code: kiln.Unavailable, Message: "The server cannot store the change: another program has locked its catalog.", Err: err}
 	}
 	refusal := &kiln.Error{
 		Code: kiln.Unavailable, Err: fmt.Errorf("write %s: %w", w.path, named(err)),

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"fmt"
 	"os"
 	"os/exec"
@@ -251,5 +252,35 @@ func TestARealFullDiskFailsTheCommitAndPasses(t *testing.T) {
 	}
 	if got := keys(t, s); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the store holds %d records, want %d", len(got), len(want))
+	}
+}
+
+func TestALockOfAnotherProgramPasses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	s := open(t, path)
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	conn, err := other.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	_, failures := write(t, s, "a", 1)
+	if len(failures) != 1 || kiln.CodeOf(failures[0]) != kiln.Unavailable || !strings.Contains(failures[0].Error(), "another program") {
+		t.Errorf("a commit beside the lock gave %v, want Unavailable that names the cause", failures)
+	}
+	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, failures := write(t, s, "a", 1); len(failures) > 0 {
+		t.Errorf("a commit after the lock gave %v", failures[0])
 	}
 }

@@ -114,7 +114,7 @@ func dataSource(path, mode string, with settings) string {
 		q.Set("vfs", with.vfs)
 	}
 	for _, p := range []string{
-		"busy_timeout(0)",
+		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
 		"synchronous(" + with.synchronous + ")",
 		"wal_autocheckpoint(0)", // the writer does it and looks at the result
 		"cell_size_check(1)",

@@ -7,10 +7,15 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"kiln"
 	"kiln/engine/catalog"
 )
+
+// busyTimeout is how long a commit waits for another program, such as a backup or a
+// curious administrator, to take its lock off the file.
+const busyTimeout = time.Second
 
 const (
 	maxQueued     = 1024    // commits that wait; more wait outside, with their context
@@ -322,7 +327,15 @@ func (w *writer) checkpointWhenDue() {
 	}
 }
 
+// checkpoint brings the log into the main file as far as readers allow: it never
+// waits for them.
 func (w *writer) checkpoint() error {
+	ctx := context.Background()
+	if _, err := w.conn.ExecContext(ctx, "PRAGMA busy_timeout(0)"); err != nil {
+		return err
+	}
 	var busy, frames, moved int
-	return w.conn.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	err := w.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	_, back := w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout(%d)", busyTimeout.Milliseconds()))
+	return errors.Join(err, back)
 }

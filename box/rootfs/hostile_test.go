@@ -2,6 +2,7 @@ package rootfs_test
 
 import (
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"kiln"
+	"kiln/box/rootfs"
 )
 
 // mustRefuse holds a zip to be refused at upload and, should it ever be stored, when
@@ -311,4 +313,18 @@ func itoa(n int) string {
 		return string(rune('0' + n))
 	}
 	return itoa(n/10) + string(rune('0'+n%10))
+}
+
+func TestAZipThatIsTooLargeIsRefusedUnread(t *testing.T) {
+	_, err := rootfs.Inspect(unreadable{t}, kiln.MaxZipSize)
+	if kiln.CodeOf(err) != kiln.TooLarge || err.Error() != "Zipped size must be smaller than 52428800 bytes" {
+		t.Errorf("inspect gave %v", err)
+	}
+}
+
+type unreadable struct{ t *testing.T }
+
+func (u unreadable) ReadAt([]byte, int64) (int, error) {
+	u.t.Error("it was read")
+	return 0, io.EOF
 }

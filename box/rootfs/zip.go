@@ -25,6 +25,7 @@ const (
 	textBroken   = "Could not unzip uploaded file. Please check your file, then try to upload again."
 	textEmpty    = "Uploaded file must be a non-empty zip"
 	textTooLarge = "Unzipped size must be smaller than 262144000 bytes"
+	textTooBig   = "Zipped size must be smaller than 52428800 bytes"
 )
 
 // archive is a zip that was found harmless as far as its tables tell: what is in
@@ -45,8 +46,12 @@ type entry struct {
 
 // Inspect judges a package without writing anything: it checks names, kinds and
 // headers, and inflates all of it to know its true size. A package that cannot be
-// taken is a *kiln.Error with code Invalid and the text that AWS answers.
+// taken is a *kiln.Error with code Invalid, or TooLarge for the zip itself, and the
+// text that AWS answers.
 func Inspect(r io.ReaderAt, size int64) (unzipped int64, err error) {
+	if size >= kiln.MaxZipSize {
+		return 0, kiln.Errorf(kiln.TooLarge, textTooBig)
+	}
 	a, err := readArchive(r, size)
 	if err != nil {
 		return 0, err

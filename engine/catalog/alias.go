@@ -120,8 +120,8 @@ func newAlias(a *kiln.Alias, stored uint64) (*alias, error) {
 	return routed, nil
 }
 
-// DeleteAlias takes an alias away. One that is not there is no error: the model of
-// the operation knows none.
+// DeleteAlias takes an alias away. One that is not there is no error: what the
+// caller wants is so already.
 func (c *Catalog) DeleteAlias(ctx context.Context, id kiln.FunctionID, name string) error {
 	p, handOn, err := c.begin(ctx, id, "")
 	if err != nil {

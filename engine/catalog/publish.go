@@ -27,7 +27,7 @@ func (c *Catalog) Publish(ctx context.Context, id kiln.FunctionID, how Publicati
 		// what would be published has never run and cannot
 		return nil, wrongState(kiln.Failed)
 	}
-	if current := CodeSHA256(latest.Package); how.CodeSHA256 != "" && how.CodeSHA256 != current {
+	if current := codeSHA256(latest.Package); how.CodeSHA256 != "" && how.CodeSHA256 != current {
 		return nil, kiln.Errorf(kiln.Invalid, "CodeSHA256 (%s) is different from current CodeSHA256 in $LATEST (%s). Please try again with the CodeSHA256 in $LATEST.", how.CodeSHA256, current)
 	}
 	d := revise(old)

@@ -38,8 +38,8 @@ func checkRevision(wanted, latest string) error {
 	return nil
 }
 
-// CodeSHA256 gives the digest of a package as the API shows it: base64.
-func CodeSHA256(p kiln.Package) string {
+// codeSHA256 gives the digest of a package as the API shows it: base64.
+func codeSHA256(p kiln.Package) string {
 	raw, err := hex.DecodeString(p.SHA256)
 	if err != nil {
 		return ""
