@@ -181,7 +181,7 @@ func TestAnErrorOfTheHandlerIsPassedThroughAndTheProcessLivesOn(t *testing.T) {
 		t.Errorf("%d processes were started", b.started)
 	}
 	r.expect(initStart, "START RequestId: id1 Version: $LATEST", "END RequestId: id1",
-		"REPORT RequestId: id1|Duration: # ms|Billed Duration: # ms|Memory Size: 128 MB|Max Memory Used: 9 MB|Init Duration: # ms|Status: error|Error Type: Function.Failed",
+		"REPORT RequestId: id1|Duration: # ms|Billed Duration: # ms|Memory Size: 128 MB|Max Memory Used: 9 MB|Init Duration: # ms",
 		"START RequestId: id2 Version: $LATEST", "END RequestId: id2",
 		"REPORT RequestId: id2|Duration: # ms|Billed Duration: # ms|Memory Size: 128 MB|Max Memory Used: 9 MB")
 }
