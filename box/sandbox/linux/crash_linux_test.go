@@ -178,7 +178,16 @@ func within(limit time.Duration, holds func() bool) bool {
 func TestKillingTheServerEndsEveryProcessWithinASecondAndTheNextOneSweeps(t *testing.T) {
 	needRoot(t)
 	t.Run("best control groups", func(t *testing.T) { killAndSweep(t, "linux") })
-	t.Run("version 1", func(t *testing.T) { killAndSweep(t, "version1") })
+	t.Run("version 1", func(t *testing.T) {
+		mounts, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(mounts), ",freezer") {
+			t.Skip("needs a version 1 freezer: this host has control groups of version 2 only")
+		}
+		killAndSweep(t, "version1")
+	})
 }
 
 func killAndSweep(t *testing.T, kind string) {
