@@ -16,9 +16,14 @@ type Runtime struct {
 	Command []string
 	// HeapFlag is the argument that limits the language's heap, up to the number of
 	// MB; "" when the language needs none.
-	HeapFlag   string
-	Env        map[string]string
-	Mounts     []RuntimeMount
+	HeapFlag string
+	Env      map[string]string
+	// Root is a host directory whose programs, libraries and /etc are the base of the
+	// environment instead of the host's own; "" is the host's.
+	Root   string
+	Mounts []RuntimeMount
+	// Links are symbolic links of the environment's root, by their places.
+	Links      map[string]string
 	Deprecated string // date, "" when it is not
 	// Release is what INIT_START prints: name, version and digest of what serves it.
 	Release    string

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -45,12 +46,16 @@ func (c *Cache) Compose(code string, rt kiln.Runtime) (kiln.Rootfs, error) {
 	}, nil
 }
 
-// base gives everything below the package. It looks at the host once for each set
-// of mounts that a runtime has: cold starts wait for it.
+// base gives everything below the package. It looks at the host once for each root,
+// set of mounts and set of links that a runtime has: cold starts wait for it.
 func (c *Cache) base(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
 	var key strings.Builder
+	key.WriteString(rt.Root + "\x00")
 	for _, m := range rt.Mounts {
 		key.WriteString(m.Source + "\x00" + m.Target + "\x00")
+	}
+	for _, place := range slices.Sorted(maps.Keys(rt.Links)) {
+		key.WriteString(place + "\x00" + rt.Links[place] + "\x00")
 	}
 	c.mu.Lock()
 	known := c.bases[key.String()]
@@ -69,16 +74,23 @@ func (c *Cache) base(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
 }
 
 func (c *Cache) compose(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
-	mounts, links, err := c.hostMounts()
+	host := c.host
+	if rt.Root != "" {
+		host = rt.Root
+	}
+	mounts, links, err := hostMounts(host)
 	if err != nil {
 		return nil, fmt.Errorf("make base: %w", err)
+	}
+	for place, to := range rt.Links {
+		links[strings.TrimPrefix(path.Clean(place), "/")] = to
 	}
 	mounts = append(mounts, rt.Mounts...)
 	dirs, files, err := placeholders(mounts)
 	if err != nil {
 		return nil, err
 	}
-	root, err := c.root(links, dirs, files)
+	root, err := c.root(host, links, dirs, files)
 	if err != nil {
 		return nil, fmt.Errorf("make base: %w", err)
 	}
@@ -87,8 +99,8 @@ func (c *Cache) compose(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
 
 // root gives the root directory with a set of links and places. It is made once
 // for all runtimes that need the same, which is all of them as a rule.
-func (c *Cache) root(links map[string]string, dirs, files []string) (string, error) {
-	key := fmt.Sprintf("root %q %q %q", links, dirs, files)
+func (c *Cache) root(host string, links map[string]string, dirs, files []string) (string, error) {
+	key := fmt.Sprintf("root %q %q %q %q", host, links, dirs, files)
 	for {
 		c.mu.Lock()
 		known := c.roots[key]
@@ -105,7 +117,7 @@ func (c *Cache) root(links map[string]string, dirs, files []string) (string, err
 			continue
 		}
 		var root string
-		if root, f.err = c.makeRoot(links, dirs, files); f.err == nil {
+		if root, f.err = c.makeRoot(host, links, dirs, files); f.err == nil {
 			c.mu.Lock()
 			c.roots[key] = root
 			c.mu.Unlock()
@@ -116,11 +128,11 @@ func (c *Cache) root(links map[string]string, dirs, files []string) (string, err
 }
 
 // hostMounts gives what the base shows of the host, and the links of its root.
-func (c *Cache) hostMounts() (mounts []kiln.RuntimeMount, links map[string]string, err error) {
-	mounts = []kiln.RuntimeMount{{Source: filepath.Join(c.host, "usr"), Target: "/usr"}}
+func hostMounts(host string) (mounts []kiln.RuntimeMount, links map[string]string, err error) {
+	mounts = []kiln.RuntimeMount{{Source: filepath.Join(host, "usr"), Target: "/usr"}}
 	links = map[string]string{}
 	for _, name := range topDirs {
-		source := filepath.Join(c.host, name)
+		source := filepath.Join(host, name)
 		info, err := os.Lstat(source)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -135,13 +147,13 @@ func (c *Cache) hostMounts() (mounts []kiln.RuntimeMount, links map[string]strin
 		}
 	}
 	for _, pattern := range masked {
-		found, err := filepath.Glob(filepath.Join(c.host, pattern))
+		found, err := filepath.Glob(filepath.Join(host, pattern))
 		if err != nil {
 			return nil, nil, err
 		}
 		for _, dir := range found {
 			if info, err := os.Lstat(dir); err == nil && info.IsDir() {
-				mounts = append(mounts, kiln.RuntimeMount{Target: "/" + strings.Trim(strings.TrimPrefix(dir, c.host), "/")})
+				mounts = append(mounts, kiln.RuntimeMount{Target: "/" + strings.Trim(strings.TrimPrefix(dir, host), "/")})
 			}
 		}
 	}
@@ -192,7 +204,7 @@ func enclosing(mounts []kiln.RuntimeMount, target string) *kiln.RuntimeMount {
 
 // makeRoot makes the root directory of a base: empty but for places, links and the
 // files of /etc.
-func (c *Cache) makeRoot(links map[string]string, dirs, files []string) (string, error) {
+func (c *Cache) makeRoot(host string, links map[string]string, dirs, files []string) (string, error) {
 	dir, err := os.MkdirTemp(filepath.Join(c.dir, "base"), "root-")
 	if err != nil {
 		return "", err
@@ -212,7 +224,7 @@ func (c *Cache) makeRoot(links map[string]string, dirs, files []string) (string,
 			return "", err
 		}
 	}
-	if err := c.fillEtc(root); err != nil {
+	if err := c.fillEtc(host, root); err != nil {
 		return "", err
 	}
 	for name, to := range links {

@@ -36,7 +36,7 @@ var copied = []string{
 const maxCopied = 16 << 20
 
 // fillEtc writes /etc into the root of a base.
-func (c *Cache) fillEtc(root *os.Root) error {
+func (c *Cache) fillEtc(host string, root *os.Root) error {
 	resolv := c.resolv
 	if resolv == nil {
 		resolv = []byte(resolvFile)
@@ -50,11 +50,11 @@ func (c *Cache) fillEtc(root *os.Root) error {
 		}
 	}
 	for _, name := range copied {
-		if err := c.copyFromHost(root, name, name); err != nil {
+		if err := copyFromHost(host, root, name, name); err != nil {
 			return fmt.Errorf("copy /%s: %w", name, err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(c.host, "usr/lib/os-release")); err == nil {
+	if _, err := os.Stat(filepath.Join(host, "usr/lib/os-release")); err == nil {
 		if err := root.Symlink("../usr/lib/os-release", "etc/os-release"); err != nil {
 			return err
 		}
@@ -81,8 +81,8 @@ func amazonBundle(root *os.Root) error {
 // copyFromHost copies a file or directory of the host that everybody may read.
 // Links to what can be seen inside stay links; others are followed. What is not
 // there, or not for everybody, is left out.
-func (c *Cache) copyFromHost(root *os.Root, from, to string) error {
-	source := filepath.Join(c.host, from)
+func copyFromHost(host string, root *os.Root, from, to string) error {
+	source := filepath.Join(host, from)
 	for range maxHops {
 		info, err := os.Lstat(source)
 		switch {
@@ -91,7 +91,7 @@ func (c *Cache) copyFromHost(root *os.Root, from, to string) error {
 		case err != nil:
 			return err
 		case info.Mode().Type() != fs.ModeSymlink:
-			return c.copyPlain(root, source, info, to)
+			return copyPlain(host, root, source, info, to)
 		}
 		link, err := os.Readlink(source)
 		switch {
@@ -103,7 +103,7 @@ func (c *Cache) copyFromHost(root *os.Root, from, to string) error {
 			}
 			return root.Symlink(link, to)
 		case path.IsAbs(link):
-			source = filepath.Join(c.host, link)
+			source = filepath.Join(host, link)
 		default:
 			source = filepath.Join(filepath.Dir(source), link)
 		}
@@ -112,7 +112,7 @@ func (c *Cache) copyFromHost(root *os.Root, from, to string) error {
 }
 
 // copyPlain copies a file, or a directory with all that is in it.
-func (c *Cache) copyPlain(root *os.Root, source string, info fs.FileInfo, to string) error {
+func copyPlain(host string, root *os.Root, source string, info fs.FileInfo, to string) error {
 	switch {
 	case info.Mode().Perm()&0o004 == 0:
 		return nil
@@ -135,12 +135,12 @@ func (c *Cache) copyPlain(root *os.Root, source string, info fs.FileInfo, to str
 	if err := makeDir(root, to); err != nil {
 		return err
 	}
-	inside, err := filepath.Rel(c.host, source)
+	inside, err := filepath.Rel(host, source)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if err := c.copyFromHost(root, path.Join(inside, e.Name()), path.Join(to, e.Name())); err != nil {
+		if err := copyFromHost(host, root, path.Join(inside, e.Name()), path.Join(to, e.Name())); err != nil {
 			return err
 		}
 	}

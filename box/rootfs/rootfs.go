@@ -4,8 +4,8 @@
 //
 // A package is an enemy's until it was read to its end: names, kinds, headers and
 // sizes are checked before and while it is written, and it is written beneath one
-// directory by means that cannot leave it. What is in place is complete, also after
-// a crash.
+// directory by means that cannot leave it. What is in place is complete; a machine
+// that starts again unpacks anew.
 //
 // The package mounts nothing and runs nothing. It fetches nothing.
 package rootfs
@@ -51,12 +51,15 @@ type Options struct {
 	// function that was deleted lives as long. 0 is 20 minutes, negative is none.
 	Grace time.Duration
 	Now   func() time.Time
+	// Boot names this run of the machine; "" asks the kernel.
+	Boot string
 }
 
 // Cache is the directory of what was unpacked. Its methods are safe for concurrent
 // use; one process uses a directory at a time.
 type Cache struct {
 	dir    string
+	codes  string // the directory of unpacked packages
 	blobs  Blobs
 	host   string
 	resolv []byte
@@ -68,7 +71,7 @@ type Cache struct {
 
 	mu    sync.Mutex
 	busy  map[string]*flight             // digests that are being unpacked or removed, root directories that are being made
-	bases map[string][]kiln.RuntimeMount // by the mounts of the runtime
+	bases map[string][]kiln.RuntimeMount // by what the runtime brings
 	roots map[string]string              // root directories by what is in them
 	// unwanted is since when nobody wants what was unpacked, as GC found out.
 	unwanted map[string]time.Time
@@ -96,8 +99,12 @@ func Open(dataDir string, blobs Blobs, o Options) (*Cache, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Boot == "" {
+		o.Boot = bootID()
+	}
+	dir := filepath.Join(dataDir, "rootfs")
 	c := &Cache{
-		dir: filepath.Join(dataDir, "rootfs"), blobs: blobs, host: o.Host, resolv: o.ResolvConf,
+		dir: dir, codes: filepath.Join(dir, codePrefix+o.Boot), blobs: blobs, host: o.Host, resolv: o.ResolvConf,
 		slots: make(chan struct{}, o.Unpacking), grace: o.Grace, now: o.Now,
 		busy: map[string]*flight{}, bases: map[string][]kiln.RuntimeMount{}, roots: map[string]string{}, unwanted: map[string]time.Time{},
 	}
@@ -106,12 +113,27 @@ func Open(dataDir string, blobs Blobs, o Options) (*Cache, error) {
 			return nil, fmt.Errorf("open rootfs cache: %w", err)
 		}
 	}
-	for _, dir := range []string{"tmp", "base", "code"} {
-		if err := os.MkdirAll(filepath.Join(c.dir, dir), 0o711); err != nil {
+	for _, dir := range []string{filepath.Join(c.dir, "tmp"), filepath.Join(c.dir, "base"), c.codes} {
+		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return nil, fmt.Errorf("open rootfs cache: %w", err)
 		}
 	}
 	return c, nil
+}
+
+// codePrefix begins the names of directories of unpacked packages; the name of the
+// machine's run follows.
+const codePrefix = "code-"
+
+// bootID names this run of the machine. Files that were written during it and not
+// synced are whole as long as it lasts, however the process ends. Where the kernel
+// does not tell, every process is a run of its own.
+func bootID() string {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return kiln.NewID()
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // Prepare unpacks the package of a version unless that was done, and gives the
@@ -173,14 +195,14 @@ func (c *Cache) unpackUnlessThere(ctx context.Context, sha string) error {
 }
 
 // GC removes the unpacked packages for which keep has said no for as long as the
-// grace, and which nobody prepared meanwhile. The caller keeps those that the
-// catalog knows.
+// grace, and which nobody prepared meanwhile; and all that were unpacked before the
+// machine started. The caller keeps those that the catalog knows.
 func (c *Cache) GC(keep func(sha256 string) bool) error {
-	entries, err := os.ReadDir(filepath.Join(c.dir, "code"))
+	entries, err := os.ReadDir(c.codes)
 	if err != nil {
 		return fmt.Errorf("collect packages: %w", err)
 	}
-	var errs []error
+	errs := []error{c.removeOld()}
 	for _, e := range entries {
 		sha := e.Name()
 		switch {
@@ -192,6 +214,17 @@ func (c *Cache) GC(keep func(sha256 string) bool) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeOld removes what was unpacked before the machine started.
+func (c *Cache) removeOld() error {
+	old, err := filepath.Glob(filepath.Join(c.dir, codePrefix+"*"))
+	for _, dir := range old {
+		if dir != c.codes {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return err
 }
 
 // want forgets that nobody wanted a package.
@@ -261,7 +294,7 @@ func (c *Cache) release(sha string, f *flight) {
 	close(f.done)
 }
 
-func (c *Cache) codeDir(sha string) string { return filepath.Join(c.dir, "code", sha) }
+func (c *Cache) codeDir(sha string) string { return filepath.Join(c.codes, sha) }
 
 // isDigest reports whether s is a SHA-256 in lower-case hex, and so a safe name.
 func isDigest(s string) bool {
