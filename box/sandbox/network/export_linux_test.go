@@ -115,3 +115,6 @@ func (n *Network) Dropped(comment string) (packets uint64, err error) {
 	})
 	return packets, err
 }
+
+// RemoveForeign removes the rules of an owner from others' tables.
+func (f Firewall) RemoveForeign(owner string) error { return closeForeign(f.s, owner) }
