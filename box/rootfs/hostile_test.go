@@ -1,6 +1,7 @@
 package rootfs_test
 
 import (
+	"bytes"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -33,7 +34,7 @@ func mustRefuse(t *testing.T, name string, text []byte, message string) {
 	if kiln.CodeOf(err) != kiln.BadPackage {
 		t.Errorf("%s: prepare gave %v, want BadPackage", name, err)
 	}
-	if left := slices.Concat(names(t, filepath.Join(dir, "tmp")), names(t, filepath.Join(dir, "code"))); len(left) > 0 {
+	if left := slices.Concat(names(t, filepath.Join(dir, "tmp")), names(t, filepath.Join(dir, "code-1"))); len(left) > 0 {
 		t.Errorf("%s: %q was left", name, left)
 	}
 	if got := names(t, filepath.Join(dir, "..")); !slices.Equal(got, []string{"rootfs"}) {
@@ -163,6 +164,45 @@ func TestC04ABombIsCountedWhileItIsInflated(t *testing.T) {
 	mustRefuse(t, "one in two halves", rawZip(part("a"), part("b")), "Unzipped size must be smaller than 262144000 bytes")
 	if n, err := inspect(rawZip(part("a"))); n != limit/2+1 || err != nil {
 		t.Errorf("one half alone gave %d, %v", n, err)
+	}
+}
+
+// countingReader counts how much of a zip is read.
+type countingReader struct {
+	*bytes.Reader
+	n int64
+}
+
+func (c *countingReader) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.Reader.ReadAt(p, off)
+	c.n += int64(n)
+	return n, err
+}
+
+func TestC04ABombStopsAtTheLimitAndNotAtItsEnd(t *testing.T) {
+	text := rawZip(raw{name: "a", method: 8, data: zeros(t, 4*kiln.MaxUnzippedSize), plain: 4 * kiln.MaxUnzippedSize, at: -1})
+	r := &countingReader{Reader: bytes.NewReader(text)}
+	if _, err := rootfs.Inspect(r, int64(len(text))); kiln.CodeOf(err) != kiln.Invalid {
+		t.Errorf("inspect gave %v, want Invalid", err)
+	}
+	if most := int64(len(text)) / 3; r.n > most {
+		t.Errorf("%d of %d bytes were read, want about a quarter", r.n, len(text))
+	}
+	b := &blobs{}
+	c, _ := openCache(t, b)
+	writes := 0
+	c.Fail(func(op, _ string) error {
+		if op == "write" {
+			writes++
+		}
+		return nil
+	})
+	if _, err := prepare(t, c, b.add(text)); kiln.CodeOf(err) != kiln.BadPackage {
+		t.Errorf("prepare gave %v, want BadPackage", err)
+	}
+	const block = 32 << 10 // of one write, at most
+	if most := (kiln.MaxUnzippedSize + 64<<10) / block; writes > most {
+		t.Errorf("%d blocks were written, want at most %d", writes, most)
 	}
 }
 

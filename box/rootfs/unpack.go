@@ -8,16 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"kiln"
 )
 
-// syncers is how many files are synced at once: the disk takes them together.
-const syncers = 8
-
-// unpack writes a package to a temporary directory, makes it durable and gives it
-// its name. When it fails, nothing is left.
+// unpack writes a package to a temporary directory and gives it its name when it is
+// complete. When it fails, nothing is left. Nothing is synced: thousands of small
+// files would take seconds and hold up everybody's disk. What a package becomes is
+// therefore believed in only until the machine starts again; see bootID.
 func (c *Cache) unpack(ctx context.Context, sha string, zip io.ReaderAt, size int64) (err error) {
 	a, err := readArchive(zip, size)
 	if err != nil {
@@ -40,17 +38,10 @@ func (c *Cache) unpack(ctx context.Context, sha string, zip io.ReaderAt, size in
 	if err := c.write(ctx, root, a); err != nil {
 		return diskError(badPackage(err))
 	}
-	if err := c.sync(ctx, root, a); err != nil {
-		return diskError(err)
-	}
 	if err := c.step("rename", sha); err != nil {
 		return diskError(err)
 	}
 	if err := os.Rename(tmp, c.codeDir(sha)); err != nil {
-		return diskError(err)
-	}
-	if err := c.syncDir(filepath.Join(c.dir, "code")); err != nil {
-		tmp = c.codeDir(sha) // it may be gone after a crash: as good as not there
 		return diskError(err)
 	}
 	return nil
@@ -110,60 +101,6 @@ func (c *Cache) writeFile(root *os.Root, e entry, left *int64) (err error) {
 		return err
 	}
 	return f.Chmod(e.mode.Perm()) // the umask does not count
-}
-
-// sync makes all files and directories durable, several at a time.
-func (c *Cache) sync(ctx context.Context, root *os.Root, a *archive) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	names := make(chan string)
-	var all sync.WaitGroup
-	for range syncers {
-		all.Go(func() {
-			for name := range names {
-				if err := c.syncOne(root, name); err != nil {
-					stop(err)
-				}
-			}
-		})
-	}
-	send := func(list []entry) {
-		for _, e := range list {
-			select {
-			case names <- e.name:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-	send(a.entries)
-	send(a.dirs)
-	send([]entry{{name: "."}})
-	close(names)
-	all.Wait()
-	return context.Cause(ctx)
-}
-
-func (c *Cache) syncOne(root *os.Root, name string) error {
-	if err := c.step("sync", name); err != nil {
-		return err
-	}
-	f, err := root.Open(filepath.FromSlash(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-func (c *Cache) syncDir(path string) error {
-	if err := c.step("syncdir", path); err != nil {
-		return err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // step lets a test fail one operation; in the program it does nothing.

@@ -174,7 +174,7 @@ func (b *blobs) add(text []byte) *kiln.Version {
 func openCache(t testing.TB, b *blobs) (*rootfs.Cache, string) {
 	t.Helper()
 	dir := t.TempDir()
-	c, err := rootfs.Open(dir, b, rootfs.Options{Host: emptyHost(t), Grace: -1})
+	c, err := rootfs.Open(dir, b, rootfs.Options{Host: emptyHost(t), Grace: -1, Boot: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}

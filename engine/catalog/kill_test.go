@@ -66,7 +66,7 @@ func openServer(ctx context.Context, dir string, lazy bool) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache, err := rootfs.Open(dir, blobs, rootfs.Options{Host: host, Grace: -1})
+	cache, err := rootfs.Open(dir, blobs, rootfs.Options{Host: host, Grace: -1, Boot: "1"})
 	if err != nil {
 		return nil, err
 	}
@@ -308,7 +308,7 @@ func afterKill(t *testing.T, dir string, steps map[string]int, live map[string]b
 	if err := s.rootfs.GC(keep); err != nil {
 		t.Error(err)
 	}
-	for _, place := range []string{"packages", "rootfs/code"} {
+	for _, place := range []string{"packages", "rootfs/code-1"} {
 		for _, name := range listing(t, filepath.Join(dir, place)) {
 			if !keep(name) {
 				complain("%s/%s belongs to nothing", place, name)
