@@ -30,7 +30,8 @@ type ledger struct {
 // record is what the ledger's file holds.
 type record struct {
 	Place   string            // boot and network namespace that it is true for
-	Before  map[string]string // setting → value, of every one that is no longer so
+	Before  map[string]string // setting → value, of all that routing changes
+	After   map[string]string // the same, when kiln had made the host route
 	Written map[string]string // setting → value, of those that kiln itself wrote
 	Older   map[string][]int  // "4", "6" → interfaces from before kiln made the host route
 }
@@ -174,8 +175,7 @@ func (l *ledger) forward(host *socket, v6 bool) (older map[string][]int, err err
 				return err
 			}
 		}
-		now := snapshot()
-		maps.DeleteFunc(r.Before, func(name, value string) bool { return now[name] == value })
+		r.After = snapshot()
 		return l.save(r)
 	})
 	if err != nil {
@@ -228,17 +228,23 @@ func (l *ledger) restore(host *socket) error {
 	return errors.Join(append(errs, l.remove())...)
 }
 
-// restoreFamily writes back the settings of a family: the one for all interfaces
-// first, because it changes those of each.
+// restoreFamily writes back the settings of a family: first the one for all
+// interfaces, which changes those of each, then the others as they were, or as
+// somebody else has set them since.
 func (l *ledger) restoreFamily(r record, family string) error {
+	now := snapshot()
 	first := forwarding[family]
 	errs := []error{write(first, r.Before[first])}
 	for _, name := range slices.Sorted(maps.Keys(r.Before)) {
 		if !strings.HasPrefix(name, "ipv"+family+"/") || name == first {
 			continue
 		}
-		if now := read(name); now != "" && now != r.Before[name] {
-			errs = append(errs, write(name, r.Before[name]))
+		want := r.Before[name]
+		if after, known := r.After[name]; known && now[name] != after {
+			want = now[name]
+		}
+		if value := read(name); value != "" && value != want {
+			errs = append(errs, write(name, want))
 		}
 	}
 	return errors.Join(errs...)
@@ -251,7 +257,7 @@ func (l *ledger) load() record {
 	if err != nil || json.Unmarshal(text, &r) != nil || r.Place != place() {
 		r = record{Place: place()}
 	}
-	for _, m := range []*map[string]string{&r.Before, &r.Written} {
+	for _, m := range []*map[string]string{&r.Before, &r.After, &r.Written} {
 		if *m == nil {
 			*m = map[string]string{}
 		}

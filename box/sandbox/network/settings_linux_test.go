@@ -35,7 +35,7 @@ func expect(t testing.TB, name, want string) {
 func TestEveryHostSettingIsPutBack(t *testing.T) {
 	outside(t)
 	// Unusual values, so that a default written back would show.
-	host.ip(t, "link add d0 type bridge\nlink set d0 addrgenmode none\nlink set d0 up\n")
+	host.ip(t, "link add d0 type bridge\nlink set d0 addrgenmode none\n")
 	t.Cleanup(func() { host.run(t, "ip", "link", "del", "d0") })
 	setting(t, "ipv4/conf/d0/forwarding", "1")
 	setting(t, "ipv4/conf/all/accept_redirects", "0")
