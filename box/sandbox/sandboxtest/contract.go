@@ -33,6 +33,7 @@ var contract = []clause{
 	{"a frozen box can be killed", killFrozen},
 	{"a frozen box can be destroyed", destroyFrozen},
 	{"a program can connect to what Listen opened", connectToListener},
+	{"several listeners are opened at once, or none of them", listenersAtOnce},
 	{"every method of a destroyed box says that it is gone", methodsAfterDestroy},
 	{"Destroy may be called by several at once", destroyTwice},
 	{"a box's name is its own while it lives", namesAreUnique},
@@ -272,10 +273,11 @@ func methodsAfterDestroy(t *testing.T, r *rig) {
 		t.Error("Gone is open after Destroy")
 	}
 	_, listenErr := b.Listen("127.0.0.1:0")
+	_, listenAllErr := sandbox.ListenAll(b, "127.0.0.1:0", "127.0.0.1:0")
 	_, startErr := b.Start(t.Context(), sandbox.Program{Path: "/probe/probe"})
 	_, usageErr := b.Usage()
 	for name, err := range map[string]error{
-		"Listen": listenErr, "Start": startErr, "Usage": usageErr, "Freeze": b.Freeze(), "Thaw": b.Thaw(), "Limit": b.Limit(100), "KillAll": b.KillAll(),
+		"Listen": listenErr, "ListenAll": listenAllErr, "Start": startErr, "Usage": usageErr, "Freeze": b.Freeze(), "Thaw": b.Thaw(), "Limit": b.Limit(100), "KillAll": b.KillAll(),
 	} {
 		if !errors.Is(err, sandbox.ErrGone) {
 			t.Errorf("%s: got %v, want %v", name, err, sandbox.ErrGone)

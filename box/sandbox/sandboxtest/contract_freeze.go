@@ -150,3 +150,47 @@ func connectToListener(t *testing.T, r *rig) {
 		}
 	}
 }
+
+func listenersAtOnce(t *testing.T, r *rig) {
+	b := r.create(t)
+	open, err := sandbox.ListenAll(b, "127.0.0.1:9001", "127.0.0.2:4566")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range open {
+		defer l.Close()
+		p := start(t, b, "echo", l.Addr().String())
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintln(c, i); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := bufio.NewReader(c).ReadString('\n'); got != fmt.Sprintf("echo %d\n", i) {
+			t.Errorf("listener %d: got %q, %v", i, got, err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		p.wait(t)
+	}
+	if !r.can.PrivateNetwork {
+		return // an address is only a wish there
+	}
+	if len(open) != 2 || open[0].Addr().String() != "127.0.0.1:9001" || open[1].Addr().String() != "127.0.0.2:4566" {
+		t.Errorf("got %v", open)
+	}
+	for _, bad := range []string{"127.0.0.1:9001", "nothing"} { // taken; no address
+		if _, err := sandbox.ListenAll(b, "127.0.0.3:4566", bad); err == nil {
+			t.Errorf("got a listener on %s, want an error", bad)
+		}
+	}
+	again, err := b.Listen("127.0.0.3:4566")
+	if err != nil {
+		t.Fatalf("a failed call left its first listener open: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
