@@ -21,9 +21,9 @@ type AddOptions struct {
 var exactVersion = regexp.MustCompile(`^\d{1,4}\.\d{1,4}\.\d{1,4}$`)
 
 // Add brings an interpreter here that serves the identifier, and proves that it
-// does. It tells how many bytes have come; total is 0 while it is not known. What is
-// here already is not fetched again. In this version of kiln only Node.js can be
-// fetched.
+// does; or the AWS SDK of a language. It tells how many bytes have come; total is 0
+// while it is not known. What is here already is not fetched again. Node.js comes
+// through npm, Python as a root directory of Debian packages.
 func (b *Book) Add(ctx context.Context, identifier string, o AddOptions, progress func(done, total int64)) error {
 	d, ok := b.descriptors[identifier]
 	if !ok {
@@ -35,12 +35,9 @@ func (b *Book) Add(ctx context.Context, identifier string, o AddOptions, progres
 	if !d.interpreted() {
 		return kiln.Errorf(kiln.Conflict, "%s needs nothing: the function brings its own program", identifier)
 	}
-	if !b.canFetch(d) {
-		return kiln.Errorf(kiln.Unsupported,
-			"kiln cannot fetch %s yet; %s", d.language()+" "+d.Version, d.install())
-	}
-	if o.Version != "" && (!exactVersion.MatchString(o.Version) || !strings.HasPrefix(o.Version, d.Version+".")) {
-		return kiln.Errorf(kiln.Invalid, "%q is not a version of %s: it must read %s.<minor>.<patch>", o.Version, identifier, d.Version)
+	fetch, err := b.fetcher(d, o)
+	if err != nil {
+		return err
 	}
 	if progress == nil {
 		progress = func(int64, int64) {}
@@ -51,11 +48,7 @@ func (b *Book) Add(ctx context.Context, identifier string, o AddOptions, progres
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	wanted := d.Version
-	if o.Version != "" {
-		wanted = o.Version
-	}
-	if err := b.fetchNode(ctx, d, wanted, progress); err != nil {
+	if err := fetch(ctx, progress); err != nil {
 		return err
 	}
 	b.forget(identifier)
@@ -69,6 +62,31 @@ func (b *Book) Add(ctx context.Context, identifier string, o AddOptions, progres
 	return nil
 }
 
+// fetcher gives what fetches a runtime's interpreter, or says why nothing can.
+func (b *Book) fetcher(d *descriptor, o AddOptions) (func(ctx context.Context, progress func(done, total int64)) error, error) {
+	switch {
+	case d.Family == "nodejs":
+		wanted := d.Version
+		if o.Version != "" {
+			if !exactVersion.MatchString(o.Version) || !strings.HasPrefix(o.Version, d.Version+".") {
+				return nil, kiln.Errorf(kiln.Invalid, "%q is not a version of %s: it must read %s.<minor>.<patch>", o.Version, d.Identifier, d.Version)
+			}
+			wanted = o.Version
+		}
+		return func(ctx context.Context, progress func(done, total int64)) error {
+			return b.fetchNode(ctx, d, wanted, progress)
+		}, nil
+	case d.Debian != nil:
+		if o.Version != "" {
+			return nil, kiln.Errorf(kiln.Invalid, "%s comes from Debian %s, which has one version of it: none can be chosen", d.Identifier, d.Debian.Suite)
+		}
+		return func(ctx context.Context, progress func(done, total int64)) error {
+			return b.fetchRoot(ctx, d, progress)
+		}, nil
+	}
+	return nil, kiln.Errorf(kiln.Unsupported, "%s is in no suite of Debian that kiln knows; %s", d.language()+" "+d.Version, d.install())
+}
+
 // Remove deletes what Add brought. Environments that run on it keep it until they
 // end.
 func (b *Book) Remove(identifier string) error {
@@ -79,27 +97,77 @@ func (b *Book) Remove(identifier string) error {
 	if _, err := os.Stat(dir); err != nil {
 		return kiln.Errorf(kiln.NotFound, "%s was not added: an interpreter that this machine has is not kiln's to remove", identifier)
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := b.discard(identifier, dir); err != nil {
 		return fmt.Errorf("remove runtime %s: %w", identifier, err)
 	}
 	b.forget(identifier)
 	return nil
 }
 
-// canFetch reports whether Add knows where the runtime's interpreter is to be had.
-func (b *Book) canFetch(d *descriptor) bool { return d.Family == "nodejs" }
+// discard deletes a directory of a runtime. When environments of this process may run
+// on it, it is only put aside, and a start on another day deletes it: a box whose
+// files went away would fail in the middle of an invocation.
+func (b *Book) discard(identifier, dir string) error {
+	b.mu.Lock()
+	used := b.used[identifier]
+	b.mu.Unlock()
+	if !used {
+		return os.RemoveAll(dir)
+	}
+	aside, err := os.MkdirTemp(b.dir, ".gone-")
+	if err != nil {
+		return err
+	}
+	return os.Rename(dir, filepath.Join(aside, filepath.Base(dir)))
+}
+
+// discardOthers discards everything in home but keep: older versions.
+func (b *Book) discardOthers(identifier, home, keep string) error {
+	entries, err := os.ReadDir(home)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := filepath.Join(home, entry.Name())
+		if name != keep && !strings.HasPrefix(keep, name) && !strings.HasPrefix(entry.Name(), ".new-") {
+			if err := b.discard(identifier, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// canFetch gives nil when Add can bring the runtime's interpreter here, else why not.
+func (b *Book) canFetch(d *descriptor) error {
+	if _, err := b.fetcher(d, AddOptions{}); err != nil {
+		return err
+	}
+	if d.Debian != nil {
+		return b.reachesDebian(d)
+	}
+	return nil
+}
 
 func (b *Book) fetchedDir(identifier string) string {
 	return filepath.Join(b.dir, "fetched", identifier)
 }
 
-// fetchedProgram gives the program that Add brought for an identifier, or "". Of
-// several the newest counts.
-func (b *Book) fetchedProgram(identifier string) string {
-	matches, err := filepath.Glob(filepath.Join(b.fetchedDir(identifier), "[0-9]*", "bin", "node"))
-	if err != nil || len(matches) == 0 {
-		return ""
+// fetched gives the interpreter that Add brought for a runtime. Of several the newest
+// counts.
+func (b *Book) fetched(d *descriptor) (c candidate, ok bool) {
+	below := filepath.Join("bin", "node")
+	if d.Family == "python" {
+		below = filepath.Join("lang", "bin", "python"+d.Version)
+	}
+	matches, err := filepath.Glob(filepath.Join(b.fetchedDir(d.Identifier), "[0-9]*", below))
+	if err != nil || len(matches) == 0 || d.Family == "python" && b.options.HostOnly {
+		return candidate{}, false
 	}
 	sort.Slice(matches, func(i, j int) bool { return naturalLess(matches[i], matches[j]) })
-	return matches[len(matches)-1]
+	c.path = matches[len(matches)-1]
+	if d.Family == "python" {
+		c.root = filepath.Join(strings.TrimSuffix(c.path, below), "root")
+	}
+	return c, true
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"kiln"
+	"kiln/box/runtimes/debian"
 )
 
 // Options says where the book keeps things and how it looks at the machine.
@@ -34,6 +35,14 @@ type Options struct {
 	// Places are the only directories where interpreters are sought; nil is the
 	// search path and the places that version managers use.
 	Places []string
+	// Host is the root directory whose apt configuration says where Debian is; "" is
+	// "/".
+	Host string
+	// DebianMirror and DebianKeyring replace what that configuration says.
+	DebianMirror, DebianKeyring string
+	// HostOnly is true where sandboxes show the host's files as they are, so that an
+	// interpreter with a root of its own cannot be used.
+	HostOnly bool
 	// Getenv reads the environment of the process; nil is os.Getenv.
 	Getenv func(string) string
 }
@@ -55,6 +64,7 @@ type Book struct {
 	mu     sync.Mutex
 	served map[string]*serving
 	warned map[string]bool // of deprecation, once
+	used   map[string]bool // what environments of this process may run on
 }
 
 // serving is a runtime that was found, with the file whose change ends it.
@@ -82,6 +92,9 @@ func Open(o Options) (*Book, error) {
 		return nil, fmt.Errorf("open the runtimes: %w", err)
 	}
 	sweep(dir)
+	if err := debian.Sweep(filepath.Join(dir, "downloads"), keepDownloads, time.Now()); err != nil {
+		o.Logger.Warn("old downloads cannot be removed", "error", err)
+	}
 	b := &Book{
 		options:     o,
 		log:         o.Logger,
@@ -92,6 +105,7 @@ func Open(o Options) (*Book, error) {
 		adding:      make(chan struct{}, 1),
 		served:      make(map[string]*serving),
 		warned:      make(map[string]bool),
+		used:        make(map[string]bool),
 	}
 	for identifier := range b.descriptors {
 		b.turns[identifier] = make(chan struct{}, 1)
@@ -99,16 +113,19 @@ func Open(o Options) (*Book, error) {
 	return b, nil
 }
 
-// sweep deletes what an earlier process began and did not finish. What is younger
-// than an hour may be the work of a process that lives.
+// sweep deletes what an earlier process began and did not finish, and what was put
+// aside. What is younger than an hour may be the work of a process that lives; what
+// was put aside within a day, the ground that an environment stands on.
 func sweep(dir string) {
-	for _, pattern := range []string{"served/.new-*", "fetched/*/.new-*", ".new-*"} {
+	for pattern, age := range map[string]time.Duration{
+		"served/.new-*": time.Hour, "fetched/*/.new-*": time.Hour, ".new-*": time.Hour, ".gone-*": 24 * time.Hour,
+	} {
 		matches, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			continue // the pattern holds the path of the data directory
 		}
 		for _, name := range matches {
-			if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > time.Hour {
+			if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > age {
 				_ = os.RemoveAll(name) // the next start tries again
 			}
 		}
@@ -201,6 +218,7 @@ func (b *Book) find(ctx context.Context, d *descriptor) (*serving, error) {
 	}
 	b.mu.Lock()
 	b.served[d.Identifier] = s
+	b.used[d.Identifier] = true
 	b.mu.Unlock()
 	return s, nil
 }
@@ -232,8 +250,8 @@ func (b *Book) forget(identifier string) {
 func (b *Book) look(ctx context.Context, d *descriptor) (*serving, error) {
 	var refused []string
 	candidates := b.candidates(d.Family, d.Version)
-	if program := b.fetchedProgram(d.Identifier); program != "" {
-		candidates = append([]candidate{{path: program}}, candidates...)
+	if c, ok := b.fetched(d); ok {
+		candidates = append([]candidate{c}, candidates...)
 	}
 	for _, c := range candidates {
 		s, err := b.try(ctx, d, c)
@@ -304,7 +322,7 @@ func (b *Book) identify(ctx context.Context, family string, c candidate) (*inter
 			}
 		}
 	}
-	i, err := ask(ctx, family, c.path)
+	i, err := ask(ctx, family, program{path: c.path, root: c.root})
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -337,9 +355,12 @@ func (b *Book) nothing(d *descriptor, refused []string) error {
 		slices.Sort(refused)
 		fmt.Fprintf(&text, "; not usable: %s", strings.Join(refused, "; "))
 	}
-	if b.canFetch(d) {
+	switch err := b.canFetch(d); {
+	case err == nil:
 		fmt.Fprintf(&text, "; run `kiln runtime add %s`, or %s", d.Identifier, d.install())
-	} else {
+	case d.Debian != nil:
+		fmt.Fprintf(&text, "; %v; then run `kiln runtime add %s`, or %s", err, d.Identifier, d.install())
+	default:
 		fmt.Fprintf(&text, "; %s", d.install())
 	}
 	return kiln.Errorf(kiln.BadRuntime, "%s", text.String())

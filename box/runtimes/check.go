@@ -95,7 +95,7 @@ func checkOnHost(ctx context.Context, i *interpreter) error {
 	if i.Family == "nodejs" {
 		probe = nodeProbe
 	}
-	_, err := output(ctx, uid, i.Program, probe...)
+	_, err := output(ctx, uid, i.program(), probe...)
 	return err
 }
 

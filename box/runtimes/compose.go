@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,7 @@ func (b *Book) compose(ctx context.Context, d *descriptor, i *interpreter, s sta
 	rt := d.runtime()
 	rt.ReleaseARN = releaseARN(digest)
 	rt.Release = release(d, i.Version)
+	rt.Root = i.Root
 	rt.Mounts = append(langMounts(dir, i), kiln.RuntimeMount{Source: filepath.Join(dir, "runtime"), Target: runtimeDir})
 	return rt, nil
 }
@@ -73,6 +75,7 @@ func (d *descriptor) runtime() kiln.Runtime {
 		Command:    append([]string(nil), d.Command...),
 		HeapFlag:   d.Heap,
 		Env:        env,
+		Links:      maps.Clone(d.Links),
 		Deprecated: d.Deprecated,
 	}
 }
@@ -145,7 +148,7 @@ func (b *Book) build(ctx context.Context, dir string, d *descriptor, i *interpre
 		return err
 	}
 	if d.Family == "python" {
-		if err := precompile(ctx, i.Program, home); err != nil {
+		if err := precompile(ctx, i.program(), home); err != nil {
 			return fmt.Errorf("compile the bootstrap: %w", err)
 		}
 	}
@@ -249,13 +252,13 @@ func copyFile(target, source string) error {
 
 // precompile compiles the modules of the Python bootstrap under the names that they
 // have in the box. The entry script is never imported and stays as it is.
-func precompile(ctx context.Context, program, dir string) error {
+func precompile(ctx context.Context, p program, dir string) error {
 	const code = `
 import glob, os, py_compile, sys
 for name in glob.glob(os.path.join(sys.argv[1], "_kiln_*.py")):
     py_compile.compile(name, dfile=os.path.join(sys.argv[2], os.path.basename(name)), doraise=True)
 `
-	if _, err := output(ctx, asSelf, program, "-E", "-S", "-c", code, dir, runtimeDir); err != nil {
+	if _, err := output(ctx, asSelf, p, "-E", "-S", "-c", code, dir, runtimeDir); err != nil {
 		return err
 	}
 	return filepath.Walk(dir, func(name string, info os.FileInfo, err error) error {

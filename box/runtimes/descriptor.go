@@ -27,6 +27,10 @@ type descriptor struct {
 	Deprecated  string `json:"deprecated"`
 	BlockCreate string `json:"blockCreate"`
 	BlockUpdate string `json:"blockUpdate"`
+	// Debian says where Debian has the interpreter; nil when it does not.
+	Debian *fromDebian `json:"debian"`
+	// Links are symbolic links of the environment's root, by their places.
+	Links map[string]string `json:"links"`
 	// Missing says what kiln lacks to serve it; "" when it lacks nothing.
 	Missing string `json:"missing"`
 }

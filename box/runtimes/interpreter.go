@@ -15,7 +15,10 @@ type interpreter struct {
 	Family  string
 	Version string // "3.11.2"
 	Program string // the real binary, never a shim
-	Prefix  string // the directory that the interpreter is installed in
+	// Root is the root directory that the program belongs to, with its own C library;
+	// "" is the host's.
+	Root   string
+	Prefix string // the directory that the interpreter is installed in
 	// Libraries are the directories of the language's own library, inside Prefix.
 	Libraries []string
 	// Foreign are shared libraries that lie neither in Prefix nor where every
@@ -66,7 +69,7 @@ type answer struct {
 
 // ask runs a candidate and gives what it says it is. The candidate may be a shim,
 // a link or a script; the answer never is. A refusal is final.
-func ask(ctx context.Context, family, candidate string) (*interpreter, error) {
+func ask(ctx context.Context, family string, candidate program) (*interpreter, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	arguments := pythonQuestion
@@ -94,6 +97,7 @@ func ask(ctx context.Context, family, candidate string) (*interpreter, error) {
 		Family:    family,
 		Version:   said.Version,
 		Program:   said.Program,
+		Root:      candidate.root,
 		Prefix:    said.Prefix,
 		Libraries: said.Libraries,
 		Lacking:   said.Lacking,
@@ -116,6 +120,9 @@ func ask(ctx context.Context, family, candidate string) (*interpreter, error) {
 // owns reports whether a file is seen in the box because the prefix is. Of a
 // prefix that is shared with the whole system only the language's own part is.
 func (i *interpreter) owns(file string) bool {
+	if i.Root != "" && within(i.Root, file) {
+		return true
+	}
 	if !i.sharedPrefix() {
 		return within(i.Prefix, file)
 	}
@@ -126,6 +133,9 @@ func (i *interpreter) owns(file string) bool {
 	}
 	return file == i.Program
 }
+
+// program gives what runs the interpreter.
+func (i *interpreter) program() program { return program{path: i.Program, root: i.Root} }
 
 // sharedPrefix reports whether the prefix holds much more than this interpreter.
 func (i *interpreter) sharedPrefix() bool {

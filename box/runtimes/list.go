@@ -78,7 +78,7 @@ func (b *Book) entry(ctx context.Context, d *descriptor) Entry {
 			break
 		}
 		e.State, e.How = Missing, err.Error()
-		if kiln.CodeOf(err) == kiln.BadRuntime && b.canFetch(d) {
+		if kiln.CodeOf(err) == kiln.BadRuntime && b.canFetch(d) == nil {
 			e.State = Fetchable
 		}
 	}

@@ -88,7 +88,7 @@ func (b *Book) fetchNode(ctx context.Context, d *descriptor, wanted string, prog
 	if err := unpackNode(archive, fresh); err != nil {
 		return fmt.Errorf("unpack %s %s: %w", nodePackage(), newest.Version, err)
 	}
-	i, err := ask(ctx, "nodejs", filepath.Join(fresh, "bin", "node"))
+	i, err := ask(ctx, "nodejs", program{path: filepath.Join(fresh, "bin", "node")})
 	if err != nil {
 		return kiln.Errorf(kiln.Unavailable, "Node.js %s does not run on this machine: %w", newest.Version, err)
 	}
@@ -98,7 +98,7 @@ func (b *Book) fetchNode(ctx context.Context, d *descriptor, wanted string, prog
 	if err := os.Rename(fresh, target); err != nil {
 		return err
 	}
-	return removeOthers(home, target)
+	return b.discardOthers(d.Identifier, home, target)
 }
 
 // viewNode asks npm for the newest release that a version or major version means.
@@ -302,24 +302,6 @@ func unpackFile(name string, from io.Reader, mode os.FileMode) error {
 		return err
 	}
 	return os.Chmod(name, mode)
-}
-
-// removeOthers deletes everything in home but keep: older versions, and what an
-// interrupted fetch has left.
-func removeOthers(home, keep string) error {
-	entries, err := os.ReadDir(home)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		name := filepath.Join(home, entry.Name())
-		if name != keep && !strings.HasPrefix(keep, name) && !strings.HasPrefix(entry.Name(), ".new-") {
-			if err := os.RemoveAll(name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // treeSize gives the size of all files below dir, as far as they can be seen.

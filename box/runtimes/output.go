@@ -17,15 +17,19 @@ const asSelf = -1
 // output runs a program as a user, without the variables that would change what an
 // interpreter is, and gives what it printed. The error carries the last line of the
 // program's complaint.
-func output(ctx context.Context, uid int, program string, arguments ...string) ([]byte, error) {
-	command := exec.CommandContext(ctx, program, arguments...)
-	command.Env = plainEnvironment()
+func output(ctx context.Context, uid int, p program, arguments ...string) ([]byte, error) {
+	name, arguments, err := p.command(arguments)
+	if err != nil {
+		return nil, err
+	}
+	command := exec.CommandContext(ctx, name, arguments...)
+	command.Env = append(plainEnvironment(), p.env...)
 	command.Dir = "/"
 	command.WaitDelay = time.Second
 	together(command, uid)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
-	err := command.Run()
+	err = command.Run()
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("it gave no answer: %w", context.Cause(ctx))
 	}

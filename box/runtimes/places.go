@@ -61,6 +61,8 @@ type candidate struct {
 	hint bool
 	// script is true for a shim: it is asked only when no binary serves.
 	script bool
+	// root is the root directory that it belongs to, "" is the host's.
+	root string
 }
 
 // candidates lists what may be an interpreter of the family, the likely ones for

@@ -134,12 +134,16 @@ func asked(t *testing.T, dir string) int {
 	return strings.Count(string(text), "\n")
 }
 
-// open opens a book that looks in these directories only.
-func open(t *testing.T, data string, o runtimes.Options, places ...string) *runtimes.Book {
+// open opens a book that looks in these directories only, on a machine that has no
+// Debian unless the options say otherwise.
+func open(t testing.TB, data string, o runtimes.Options, places ...string) *runtimes.Book {
 	t.Helper()
 	o.DataDir, o.Places = data, places
 	if places == nil {
 		o.Places = []string{}
+	}
+	if o.Host == "" {
+		o.Host = t.TempDir()
 	}
 	book, err := runtimes.Open(o)
 	if err != nil {

@@ -36,6 +36,13 @@ func settle(root *os.Root) error {
 			return err
 		}
 	}
+	for _, name := range merged {
+		if info, err := root.Stat("usr/" + name); err == nil && info.IsDir() {
+			if err := root.Symlink("usr/"+name, name); err != nil {
+				return err
+			}
+		}
+	}
 	for _, c := range choices {
 		if err := choose(root, c.link, c.programs); err != nil {
 			return err
