@@ -55,6 +55,7 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		return p.do("GET", "/2015-03-31/functions/f/configuration", "").members(t)["RevisionId"].(string)
 	}
 	sha := p.do("GET", "/2015-03-31/functions/f/configuration", "").members(t)["CodeSha256"].(string)
+	served := map[string]bool{}
 	for _, c := range []struct {
 		operation string
 		values    []string // instead of placeholders
@@ -114,7 +115,9 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		} else if got.members(t)[c.member] == nil {
 			t.Errorf("%s: no %s in %s", c.operation, c.member, got.body)
 		}
+		served[c.operation] = true
 	}
+	compareTable(t, served)
 	// As recorded, with everything set, the first thing that kiln cannot do is named.
 	_, _, _, all := recordedRequest(t, "CreateFunction")
 	if got := p.do("POST", "/2015-03-31/functions", all); got.status != 400 || got.header.Get("X-Amzn-Errortype") != "ValidationException" {
