@@ -1,7 +1,9 @@
 package linux_test
 
 import (
+	"bufio"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -72,9 +74,18 @@ func BenchmarkFreezeThaw(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, err := x.Start(b.Context(), sandbox.Program{Path: "/probe/probe", Args: []string{"probe", "idle", threads}}); err != nil {
+			r, w, err := os.Pipe()
+			if err != nil {
 				b.Fatal(err)
 			}
+			defer r.Close()
+			if _, err := x.Start(b.Context(), sandbox.Program{Path: "/probe/probe", Args: []string{"probe", "idle", threads}, Stdout: w}); err != nil {
+				b.Fatal(err)
+			}
+			if line, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+				b.Fatalf("got %q, %v", line, err)
+			}
+			_ = w.Close() // nothing was written
 			var freeze, thaw time.Duration
 			n := 0
 			for b.Loop() {
@@ -88,6 +99,12 @@ func BenchmarkFreezeThaw(b *testing.B) {
 					b.Fatal(err)
 				}
 				freeze, thaw = freeze+t1.Sub(t0), thaw+time.Since(t1)
+				// The threads must be where they were before: one that is frozen again
+				// at once has never left.
+				b.StopTimer()
+				pause := time.NewTimer(time.Millisecond)
+				<-pause.C
+				b.StartTimer()
 			}
 			b.ReportMetric(float64(freeze.Nanoseconds())/1000/float64(n), "freeze-µs")
 			b.ReportMetric(float64(thaw.Nanoseconds())/1000/float64(n), "thaw-µs")

@@ -191,7 +191,7 @@ func (d *Driver) destroyBlank(b *blank) error {
 			errs = append(errs, fmt.Errorf("kill init: %w", err))
 		}
 	}
-	if b.group != nil && b.group.freezer != "" {
+	if b.group != nil && b.group.legacy != "" {
 		errs = append(errs, b.group.kill()) // a frozen v1 process dies only when thawed
 	}
 	if b.init.pid > 0 {

@@ -232,8 +232,8 @@ func (x *box) Freeze() error {
 	if x.frozen {
 		return nil
 	}
-	if err := x.blank.group.freeze(); err != nil {
-		return errors.Join(fmt.Errorf("freeze sandbox %s: %w", x.id, err), x.blank.group.thaw())
+	if err := x.blank.group.freezer.freeze(); err != nil {
+		return errors.Join(fmt.Errorf("freeze sandbox %s: %w", x.id, err), x.blank.group.freezer.thaw())
 	}
 	x.frozen = true
 	return nil
@@ -254,7 +254,7 @@ func (x *box) thaw() error {
 	if !x.frozen {
 		return nil
 	}
-	if err := x.blank.group.thaw(); err != nil {
+	if err := x.blank.group.freezer.thaw(); err != nil {
 		return fmt.Errorf("thaw sandbox %s: %w", x.id, err)
 	}
 	x.frozen = false

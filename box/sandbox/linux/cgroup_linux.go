@@ -277,6 +277,11 @@ func mkdir(dir string) error {
 	return nil
 }
 
+// openControl opens one control file, to be read or written many times.
+func openControl(dir, file string, flags int) (*os.File, error) {
+	return os.OpenFile(filepath.Join(dir, file), flags, 0)
+}
+
 // write sets one control file.
 func write(dir, file, value string) error {
 	fd, err := unix.Open(filepath.Join(dir, file), unix.O_WRONLY|unix.O_CLOEXEC, 0)

@@ -10,68 +10,85 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// freezer is the pair of control files with which a group freezes. They stay open:
+// freezing is on the path of every invocation.
+type freezer struct {
+	control *os.File // is written
+	state   *os.File // says how far it came; the same file on v1
+	on, off string   // what is written
+	frozen  string   // what state holds when nothing runs
+}
+
+// openFreezer opens the files of the v2 directory core, or of a v1 freezer's.
+func openFreezer(core, legacy string) (*freezer, error) {
+	if core == "" {
+		f, err := openControl(legacy, "freezer.state", os.O_RDWR)
+		return &freezer{control: f, state: f, on: "FROZEN", off: "THAWED", frozen: "FROZEN"}, err
+	}
+	control, err := openControl(core, "cgroup.freeze", os.O_WRONLY)
+	if err != nil {
+		return nil, err
+	}
+	state, err := openControl(core, "cgroup.events", os.O_RDONLY)
+	if err != nil {
+		_ = control.Close() // nothing was written
+		return nil, err
+	}
+	return &freezer{control: control, state: state, on: "1", off: "0", frozen: "frozen 1"}, nil
+}
+
+// close lets the files go.
+func (f *freezer) close() {
+	_ = f.control.Close() // each write has been answered
+	if f.state != f.control {
+		_ = f.state.Close() // only read
+	}
+}
+
 // freeze stops every thread of the group and returns when none runs.
-func (g *group) freeze() error {
-	if err := g.stop(); err != nil {
+func (f *freezer) freeze() error {
+	if err := f.stop(); err != nil {
 		return err
 	}
-	if g.core != "" {
-		return g.until(filepath.Join(g.core, "cgroup.events"), "frozen 1")
+	// The kernel reports a change at most every 10 ms: asking again is faster than
+	// being told.
+	buf := make([]byte, 256)
+	for p := patient(10*time.Microsecond, time.Millisecond, 2*time.Second); ; {
+		n, err := f.state.ReadAt(buf, 0)
+		if n == 0 {
+			return fmt.Errorf("read %s: %w", f.state.Name(), err)
+		}
+		if bytes.Contains(buf[:n], []byte(f.frozen)) {
+			return nil
+		}
+		if !p.nap() {
+			return fmt.Errorf("%s: %q was not reached within 2 s", f.state.Name(), f.frozen)
+		}
 	}
-	return g.until(filepath.Join(g.freezer, "freezer.state"), "FROZEN")
 }
 
 // stop begins to freeze and does not wait.
-func (g *group) stop() error {
-	if g.core != "" {
-		return write(g.core, "cgroup.freeze", "1")
-	}
-	return write(g.freezer, "freezer.state", "FROZEN")
+func (f *freezer) stop() error {
+	_, err := f.control.WriteAt([]byte(f.on), 0)
+	return err
 }
 
 // thaw lets every thread go on.
-func (g *group) thaw() error {
-	if g.core != "" {
-		return write(g.core, "cgroup.freeze", "0")
-	}
-	return write(g.freezer, "freezer.state", "THAWED")
+func (f *freezer) thaw() error {
+	_, err := f.control.WriteAt([]byte(f.off), 0)
+	return err
 }
 
 // openThaw gives the descriptor through which an init thaws the group before it
 // ends, or -1 where the kernel does not need that: a process in a frozen v2 group
 // dies of a kill, one in a v1 freezer waits for the thaw.
 func (g *group) openThaw() (int, error) {
-	if g.freezer == "" {
+	if g.legacy == "" {
 		return -1, nil
 	}
-	fd, err := unix.Open(filepath.Join(g.freezer, "freezer.state"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(filepath.Join(g.legacy, "freezer.state"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("open %s/freezer.state: %w", g.freezer, err)
+		return -1, fmt.Errorf("open %s/freezer.state: %w", g.legacy, err)
 	}
 	return fd, nil
-}
-
-// until reads a control file until it holds want. The kernel reports a change of
-// it at most every 10 ms, so that asking again is faster than being told.
-func (g *group) until(file, want string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	buf := make([]byte, 256)
-	deadline := time.Now().Add(2 * time.Second)
-	for wait := 20 * time.Microsecond; ; wait = min(2*wait, 2*time.Millisecond) {
-		n, err := f.ReadAt(buf, 0)
-		if n == 0 {
-			return fmt.Errorf("read %s: %w", file, err)
-		}
-		if bytes.Contains(buf[:n], []byte(want)) {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: %q was not reached within 2 s", file, want)
-		}
-		time.Sleep(wait)
-	}
 }

@@ -100,13 +100,11 @@ func (f *furniture) assemble(sources []int) error {
 // has copies of all descriptors until it executes, also of files that were just
 // written; they keep the mount busy so long.
 func seal(fd int) error {
-	deadline := time.Now().Add(5 * time.Second)
-	for {
+	for p := patient(20*time.Microsecond, time.Millisecond, 5*time.Second); ; {
 		err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: sealedMount})
-		if err != unix.EBUSY || time.Now().After(deadline) {
+		if err != unix.EBUSY || !p.nap() {
 			return err
 		}
-		time.Sleep(50 * time.Microsecond)
 	}
 }
 

@@ -29,9 +29,10 @@ type group struct {
 	account control // where CPU time is read
 	pids    control
 	core    string // the v2 directory that freezes and kills, or ""
-	freezer string // the v1 freezer where there is no core
-	coreFD  int    // of core, for clone; -1 without
-	enter   []int  // v1: the files to which a process writes itself
+	legacy  string // the v1 freezer's directory where there is no core
+	freezer *freezer
+	coreFD  int   // of core, for clone; -1 without
+	enter   []int // v1: the files to which a process writes itself
 	watch   *oomWatch
 }
 
@@ -75,7 +76,10 @@ func (c *cgroups) makeGroup(name string) (g *group, err error) {
 		g.account = control{dir: g.core, unified: true} // v2 counts time without a controller
 	}
 	if g.core == "" {
-		g.freezer = in("freezer").dir
+		g.legacy = in("freezer").dir
+	}
+	if g.freezer, err = openFreezer(g.core, g.legacy); err != nil {
+		return g, err
 	}
 	if g.memory.dir != "" && !g.memory.unified {
 		g.watch, err = watchOOM(g.memory.dir)
@@ -170,30 +174,28 @@ func (g *group) quota(milliCPU int64) error {
 // not use cgroup.kill: some kernels (6.18 is one) then kill every process that is
 // later cloned into the group.
 func (g *group) kill() error {
-	deadline := time.Now().Add(10 * time.Second)
-	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
+	for p := patient(20*time.Microsecond, 5*time.Millisecond, 10*time.Second); ; {
 		empty, err := g.empty()
 		if err != nil {
 			return err
 		}
 		if empty {
-			return g.thaw()
+			return g.freezer.thaw()
 		}
-		if time.Now().After(deadline) {
-			return errors.Join(fmt.Errorf("processes of %s do not die", g.anchor()), g.thaw())
-		}
-		if err := g.stop(); err != nil {
+		if err := g.freezer.stop(); err != nil {
 			return err
 		}
 		if err := g.killOnce(); err != nil {
 			return err
 		}
-		if g.freezer != "" { // a process in a v1 freezer dies when it is thawed
-			if err := g.thaw(); err != nil {
+		if g.legacy != "" { // a process in a v1 freezer dies when it is thawed
+			if err := g.freezer.thaw(); err != nil {
 				return err
 			}
 		}
-		time.Sleep(wait)
+		if !p.nap() {
+			return errors.Join(fmt.Errorf("processes of %s do not die", g.anchor()), g.freezer.thaw())
+		}
 	}
 }
 
@@ -216,7 +218,7 @@ func (g *group) anchor() string {
 	if g.core != "" {
 		return g.core
 	}
-	return g.freezer
+	return g.legacy
 }
 
 // empty says whether no living process is in the group.
@@ -225,7 +227,7 @@ func (g *group) empty() (bool, error) {
 		events, err := os.ReadFile(filepath.Join(g.core, "cgroup.events"))
 		return bytes.Contains(events, []byte("populated 0")), err
 	}
-	pids, err := readPIDs(g.freezer)
+	pids, err := readPIDs(g.legacy)
 	return len(pids) == 0, err
 }
 
@@ -235,11 +237,16 @@ func readPIDs(dir string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parsePIDs(raw)
+}
+
+// parsePIDs reads the numbers of a process list.
+func parsePIDs(raw []byte) ([]int, error) {
 	var pids []int
 	for f := range bytes.FieldsSeq(raw) {
 		pid, err := strconv.Atoi(string(f))
 		if err != nil {
-			return nil, fmt.Errorf("%s/cgroup.procs: %w", dir, err)
+			return nil, fmt.Errorf("process list: %w", err)
 		}
 		if pid != 0 { // 0 is a process of a pid namespace that we cannot see
 			pids = append(pids, pid)
@@ -253,6 +260,10 @@ func readPIDs(dir string) ([]int, error) {
 func (g *group) remove() error {
 	if g.watch != nil {
 		g.watch.close()
+	}
+	if g.freezer != nil {
+		g.freezer.close()
+		g.freezer = nil
 	}
 	for _, fd := range g.enter {
 		unix.Close(fd)
@@ -270,15 +281,13 @@ func (g *group) remove() error {
 
 // rmdir removes a group, and waits for dying processes to leave it first.
 func rmdir(dir string) error {
-	deadline := time.Now().Add(5 * time.Second)
-	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 10*time.Millisecond) {
+	for p := patient(20*time.Microsecond, 10*time.Millisecond, 5*time.Second); ; {
 		err := unix.Rmdir(dir)
 		if err == nil || err == unix.ENOENT {
 			return nil
 		}
-		if err != unix.EBUSY || time.Now().After(deadline) {
+		if err != unix.EBUSY || !p.nap() {
 			return fmt.Errorf("remove control group %s: %w", dir, err)
 		}
-		time.Sleep(wait)
 	}
 }

@@ -3,9 +3,11 @@
 package linux_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"kiln/box/sandbox"
 	"kiln/box/sandbox/linux"
@@ -148,5 +150,43 @@ func TestAClosedDriverHasDestroyedItsBoxesAndMakesNoMore(t *testing.T) {
 	}
 	if err := d.Close(); err != nil {
 		t.Errorf("second close: %v", err)
+	}
+}
+
+func TestBoxesThatAreGoneLeaveNoDescriptorsAndThreadsBehind(t *testing.T) {
+	d := open(t, linux.Options{Owner: sandboxtest.Owner("baseline"), PoolSize: -1})
+	probe := sandboxtest.Probe(t)
+	cycle := func(n int) {
+		for i := range n {
+			b := probeBox(t, d, fmt.Sprint("a", i), probe)
+			l, err := b.Listen("127.0.0.1:9001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := b.Start(t.Context(), sandbox.Program{Path: "/probe/probe", Args: []string{"probe", "exit", "0"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-p.Exited()
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Destroy(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	count := func(what string) int {
+		list, err := os.ReadDir("/proc/self/" + what)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	cycle(3) // templates and pollers come with the first
+	files, threads := count("fd"), count("task")
+	cycle(20)
+	if !within(5*time.Second, func() bool { return count("fd") <= files+1 && count("task") <= threads+4 }) {
+		t.Errorf("got %d descriptors and %d threads after 20 boxes, want the %d and %d of before", count("fd"), count("task"), files, threads)
 	}
 }

@@ -88,16 +88,12 @@ func (l *loopDevice) release() {
 
 // gone waits until the kernel has cleared the device.
 func (l *loopDevice) gone() error {
-	deadline := time.Now().Add(5 * time.Second)
-	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 10*time.Millisecond) {
-		if !strings.HasPrefix(backingFile(l.number), l.backing) {
-			return nil
-		}
-		if time.Now().After(deadline) {
+	for p := patient(50*time.Microsecond, 10*time.Millisecond, 5*time.Second); strings.HasPrefix(backingFile(l.number), l.backing); {
+		if !p.nap() {
 			return fmt.Errorf("/dev/loop%d still holds %s", l.number, l.backing)
 		}
-		time.Sleep(wait)
 	}
+	return nil
 }
 
 // backingFile is the file behind loop device n, or "" when it has none.

@@ -133,14 +133,7 @@ func removeTree(dir string) error {
 		return err
 	}
 	for i := len(below) - 1; i >= 0; i-- {
-		g := &group{core: below[i], dirs: []string{below[i]}, coreFD: -1}
-		if !exists(below[i], "cgroup.events") { // v1
-			g.core, g.freezer = "", below[i]
-			err = g.killV1()
-		} else {
-			err = g.kill()
-		}
-		if err != nil {
+		if err := killGroup(below[i]); err != nil {
 			return err
 		}
 		if err := rmdir(below[i]); err != nil {
@@ -150,12 +143,23 @@ func removeTree(dir string) error {
 	return nil
 }
 
-// killV1 kills the processes of a directory in any v1 tree.
-func (g *group) killV1() error {
-	if exists(g.freezer, "freezer.state") {
-		return g.kill()
+// killGroup kills the processes of a control group in any kind of tree.
+func killGroup(dir string) (err error) {
+	g := &group{coreFD: -1}
+	switch {
+	case exists(dir, "cgroup.freeze"):
+		g.core = dir
+	case exists(dir, "freezer.state"):
+		g.legacy = dir
+	default: // nothing can be frozen here: it was thawed in another tree
+		g.legacy = dir
+		return g.killOnce()
 	}
-	return g.killOnce()
+	if g.freezer, err = openFreezer(g.core, g.legacy); err != nil {
+		return err
+	}
+	defer g.freezer.close()
+	return g.kill()
 }
 
 // sweepLoops clears the loop devices whose file carries this owner's name and lies

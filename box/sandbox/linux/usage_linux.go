@@ -2,9 +2,11 @@ package linux
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -14,11 +16,12 @@ import (
 	"kiln/box/sandbox"
 )
 
-// meter reads what a box uses. It keeps the file open that is read after every
-// invocation.
+// meter reads what a box uses. It keeps the control files open, since they are read
+// after every invocation.
 type meter struct {
-	group *group
-	stat  *os.File // of the memory controller; nil without one
+	unified bool // the memory controller is of version 2
+	// Each is nil where the host has no such file.
+	processes, stat, oom, ceiling, tasks, time *os.File
 
 	mu   sync.Mutex
 	peak int64
@@ -26,14 +29,47 @@ type meter struct {
 }
 
 // openMeter begins to measure a group.
-func openMeter(g *group) (*meter, error) {
-	m := &meter{group: g}
-	if g.memory.dir == "" {
-		return m, nil
+func openMeter(g *group) (m *meter, err error) {
+	m = &meter{unified: g.memory.unified}
+	name := func(c control, v1, v2 string) string {
+		if c.unified {
+			return v2
+		}
+		return v1
 	}
-	var err error
-	m.stat, err = os.Open(filepath.Join(g.memory.dir, "memory.stat"))
-	return m, err
+	for _, f := range []struct {
+		file      **os.File
+		dir, name string
+		optional  bool
+	}{
+		{&m.processes, g.anchor(), "cgroup.procs", false},
+		{&m.stat, g.memory.dir, "memory.stat", false},
+		{&m.oom, g.memory.dir, name(g.memory, "memory.oom_control", "memory.events"), false},
+		{&m.ceiling, g.memory.dir, name(g.memory, "memory.max_usage_in_bytes", "memory.peak"), true}, // memory.peak came with Linux 5.19
+		{&m.tasks, g.pids.dir, "pids.current", false},
+		{&m.time, g.account.dir, name(g.account, "cpuacct.usage", "cpu.stat"), false},
+	} {
+		if f.dir == "" {
+			continue
+		}
+		if *f.file, err = openControl(f.dir, f.name, os.O_RDONLY); err != nil {
+			if *f.file = nil; f.optional && errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			m.close()
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// close lets the files go; a read that is under way fails.
+func (m *meter) close() {
+	for _, f := range []*os.File{m.processes, m.stat, m.oom, m.ceiling, m.tasks, m.time} {
+		if f != nil {
+			_ = f.Close() // only read
+		}
+	}
 }
 
 // outOfMemory notes that the group's memory ran out.
@@ -56,13 +92,6 @@ func (m *meter) highest(bytes int64) int64 {
 	defer m.mu.Unlock()
 	m.peak = max(m.peak, bytes)
 	return m.peak
-}
-
-// close lets the file go; a read that is under way fails.
-func (m *meter) close() {
-	if m.stat != nil {
-		_ = m.stat.Close() // only read
-	}
 }
 
 // Usage measures the box; see sandbox.Sandbox.
@@ -90,97 +119,97 @@ func (x *box) Usage() (sandbox.Usage, error) {
 // process with the largest past gave back since its highest point, and never
 // more than the kernel's.
 func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
-	pids, err := readPIDs(m.group.anchor())
+	buf := make([]byte, 8192)
+	list, err := contents(m.processes, buf)
 	if err != nil {
 		return u, err
 	}
-	processes := sumProcesses(pids)
-	if m.stat != nil {
-		if u.MemoryBytes, err = m.memory(processes); err != nil {
-			return u, err
-		}
-		if u.OOMKills, err = m.oomKills(); err != nil {
-			return u, err
-		}
+	pids, err := parsePIDs(list)
+	if err != nil {
+		return u, err
 	}
-	highest := u.MemoryBytes + processes.returned
+	p := sumProcesses(pids, buf)
+	if m.stat != nil {
+		stat, err := contents(m.stat, buf)
+		if err != nil {
+			return u, err
+		}
+		u.MemoryBytes = m.memory(stat, p)
+		events, err := contents(m.oom, buf)
+		if err != nil {
+			return u, err
+		}
+		// The kernel counts its own kills, and on v1 we may have been faster.
+		u.OOMKills = max(m.told(), field(events, "oom_kill"))
+	}
+	highest := u.MemoryBytes + p.returned
 	if u.OOMKills > 0 {
 		highest = max(highest, limit) // that is how it came to the kill
 	}
 	u.PeakMemoryBytes = m.highest(highest)
-	if ceiling := m.ceiling(); ceiling > 0 {
+	if m.ceiling != nil {
+		ceiling, err := number(m.ceiling, buf)
+		if err != nil {
+			return u, err
+		}
 		u.PeakMemoryBytes = min(u.PeakMemoryBytes, ceiling)
 	}
 	if limit > 0 {
 		u.PeakMemoryBytes = min(u.PeakMemoryBytes, limit)
 	}
-	u.PIDs = processes.threads
-	if d := m.group.pids.dir; d != "" {
-		if u.PIDs, err = readNumber(d, "pids.current"); err != nil {
+	u.PIDs = p.threads
+	if m.tasks != nil {
+		if u.PIDs, err = number(m.tasks, buf); err != nil {
 			return u, err
 		}
 	}
-	u.CPU, err = m.cpu()
-	return u, err
+	if m.time != nil {
+		text, err := contents(m.time, buf)
+		if err != nil {
+			return u, err
+		}
+		if µs := field(text, "usage_usec"); µs > 0 { // cpu.stat
+			u.CPU = time.Duration(µs) * time.Microsecond
+		} else { // cpuacct.usage, or a box that has used nothing
+			ns, _ := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+			u.CPU = time.Duration(ns)
+		}
+	}
+	return u, nil
 }
 
 // memory is the anonymous, shared and kernel memory that the group is charged for.
-func (m *meter) memory(p processSum) (int64, error) {
-	buf := make([]byte, 8192)
-	n, err := m.stat.ReadAt(buf, 0)
-	if n == 0 {
-		return 0, err
-	}
-	stat := buf[:n]
-	if !m.group.memory.unified {
+func (m *meter) memory(stat []byte, p processSum) int64 {
+	if !m.unified {
 		// Version 1 does not tell reclaimable kernel memory, which grows with the files
 		// in the scratch directory, from the rest: count what processes cause.
-		return field(stat, "rss") + field(stat, "shmem") + p.pageTables + 16384*p.threads, nil
+		return field(stat, "rss") + field(stat, "shmem") + p.pageTables + 16384*p.threads
 	}
 	kernel := field(stat, "slab_unreclaimable") + field(stat, "kernel_stack") + field(stat, "pagetables") +
 		field(stat, "percpu") + field(stat, "sock")
-	return field(stat, "anon") + field(stat, "shmem") + kernel, nil
+	return field(stat, "anon") + field(stat, "shmem") + kernel
 }
 
-// ceiling is the kernel's own peak, or 0 where it keeps none.
-func (m *meter) ceiling() int64 {
-	file := "memory.max_usage_in_bytes"
-	if m.group.memory.unified {
-		file = "memory.peak"
+// contents reads a control file from its beginning, as far as buf reaches.
+func contents(f *os.File, buf []byte) ([]byte, error) {
+	n, err := f.ReadAt(buf, 0)
+	if err == io.EOF || n == len(buf) {
+		err = nil
 	}
-	if m.stat == nil {
-		return 0
-	}
-	n, err := readNumber(m.group.memory.dir, file)
-	if err != nil { // memory.peak is not older than Linux 5.19
-		return 0
-	}
-	return n
+	return buf[:n], err
 }
 
-// oomKills is how many processes were ended for want of memory: the kernel counts
-// its own, and on v1 we may have been faster.
-func (m *meter) oomKills() (int64, error) {
-	file := "memory.oom_control"
-	if m.group.memory.unified {
-		file = "memory.events"
+// number reads a control file that holds one.
+func number(f *os.File, buf []byte) (int64, error) {
+	text, err := contents(f, buf)
+	if err != nil {
+		return 0, err
 	}
-	raw, err := os.ReadFile(filepath.Join(m.group.memory.dir, file))
-	return max(m.told(), field(raw, "oom_kill")), err
-}
-
-// cpu is the processor time that the group has had.
-func (m *meter) cpu() (time.Duration, error) {
-	switch d := m.group.account; {
-	case d.dir == "":
-		return 0, nil
-	case d.unified:
-		raw, err := os.ReadFile(filepath.Join(d.dir, "cpu.stat"))
-		return time.Duration(field(raw, "usage_usec")) * time.Microsecond, err
-	default:
-		n, err := readNumber(d.dir, "cpuacct.usage")
-		return time.Duration(n), err
+	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", f.Name(), err)
 	}
+	return n, nil
 }
 
 // field finds "name number" at the beginning of a line.
@@ -204,19 +233,6 @@ func field(text []byte, name string) int64 {
 	return 0
 }
 
-// readNumber reads a control file that holds one number.
-func readNumber(dir, file string) (int64, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, file))
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.ParseInt(string(bytes.TrimSpace(raw)), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%s/%s: %w", dir, file, err)
-	}
-	return n, nil
-}
-
 // processSum is what the status files of all processes add up to.
 type processSum struct {
 	threads    int64
@@ -226,9 +242,8 @@ type processSum struct {
 
 // sumProcesses reads the status of each process; one that has ended meanwhile is
 // passed over.
-func sumProcesses(pids []int) (s processSum) {
+func sumProcesses(pids []int, buf []byte) (s processSum) {
 	const kilo = 1024
-	buf := make([]byte, 4096)
 	for _, pid := range pids {
 		fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {

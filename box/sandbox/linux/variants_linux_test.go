@@ -105,7 +105,13 @@ func TestWithoutTheFilterTheKernelAnswersHostileCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(out), "netfilter ok\n"; !strings.Contains(got, want) {
-		t.Errorf("got %q, want %q in it: then the test of sockets would prove nothing", got, want)
+	var open []string
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasPrefix(line, "wanted ") && strings.HasSuffix(line, " ok\n") {
+			open = append(open, line)
+		}
+	}
+	if len(open) == 0 {
+		t.Errorf("got %q, want a socket in it that only the filter refuses: else the test of sockets proves nothing", out)
 	}
 }

@@ -163,6 +163,37 @@ func onlyListenersReachable(t *testing.T, r *rig) {
 	}
 }
 
+func abstractSockets(t *testing.T, r *rig) {
+	name := "kiln-test-" + Owner("a18")
+	l, err := net.Listen("unix", "@"+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("unix", "@"+name)
+	if err != nil {
+		t.Fatalf("the host itself cannot connect, so that this test proves nothing: %v", err)
+	}
+	_ = c.Close()
+	b := r.create(t)
+	expect(t, run(t, b, "A18", name), map[string][]string{"abstract socket": {"ECONNREFUSED"}})
+}
+
+func perUserLimits(t *testing.T, r *rig) {
+	greedy := r.create(t)
+	p := start(t, greedy, "inotify")
+	var n int
+	if _, err := fmt.Sscanf(p.line(t), "opened %d then EMFILE", &n); err != nil || n < 1 {
+		t.Fatalf("got %d watches and %v, want an end", n, err)
+	}
+	modest := r.create(t)
+	q := start(t, modest, "inotify")
+	var m int
+	if _, err := fmt.Sscanf(q.line(t), "opened %d then EMFILE", &m); err != nil || m != n {
+		t.Errorf("got %d watches and %v beside a greedy box, want %d", m, err, n)
+	}
+}
+
 func cannotMount(t *testing.T, r *rig) {
 	b := r.create(t)
 	refused(t, run(t, b, "A08"), []string{"EPERM"}, map[string][]string{"clone3": {"ENOSYS"}})

@@ -42,7 +42,9 @@ var attacks = map[string]func(args []string){
 	"A14":          kernelCalls,
 	"A16":          terminals,
 	"A17":          sockets,
+	"A18":          abstractSocket,
 	"A20":          readOnly,
+	"inotify":      inotify,
 	"foreign":      foreignABI,
 	"allowed":      allowedCalls,
 	"sparse":       sparse,
@@ -426,6 +428,27 @@ func sockets([]string) {
 	open("mptcp", unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP)
 	_, err = unix.Socketpair(unix.AF_TIPC, unix.SOCK_STREAM, 0)
 	say("tipc pair", err)
+}
+
+// abstractSocket connects to a socket that has a name and no file.
+func abstractSocket(args []string) {
+	c, err := net.DialTimeout("unix", "@"+args[0], 2*time.Second)
+	if err == nil {
+		check(c.Close())
+	}
+	say("abstract socket", err)
+}
+
+// inotify takes as many of the user's watches as it gets, says so and stays.
+func inotify([]string) {
+	for n := range 100_000 {
+		if _, err := unix.InotifyInit1(0); err != nil {
+			fmt.Print("opened ", n, " ")
+			say("then", err)
+			time.Sleep(time.Hour)
+		}
+	}
+	fmt.Println("opened all")
 }
 
 // readOnly tries to change what is not its own.

@@ -100,17 +100,24 @@ func busy(args []string) {
 	time.Sleep(time.Hour)
 }
 
-// idle waits in n threads.
+// idle waits in n threads and says when it has them.
 func idle(args []string) {
-	for range number(args[0]) - 1 {
+	n := number(args[0])
+	up := make(chan bool)
+	for range n - 1 {
 		go func() {
 			runtime.LockOSThread()
+			up <- true
 			var p [2]int
 			check(syscall.Pipe(p[:]))
 			_, err := syscall.Read(p[0], make([]byte, 1))
 			check(err)
 		}()
 	}
+	for range n - 1 {
+		<-up
+	}
+	fmt.Println("ready")
 	time.Sleep(time.Hour)
 }
 
