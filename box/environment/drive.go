@@ -46,6 +46,7 @@ func (e *Environment) bury() {
 	e.timer.Stop()
 	err := e.sandbox.Destroy()
 	e.endLife()
+	e.shutDoor()
 	e.wg.Wait()
 	if e.held != nil {
 		e.held.finish(nil, unavailable(nil))

@@ -36,6 +36,7 @@ type Options struct {
 	InitTimeout time.Duration
 	MilliCPU    int64         // quota during invocations; 0 is none. During init there is none.
 	SandboxTime time.Duration // how long making the box took, for the first report
+	Inside      *Inside       // kiln's own API; nil is none
 	Logger      *slog.Logger
 }
 
@@ -63,6 +64,7 @@ type Environment struct {
 	sandboxTime time.Duration
 	source      *telemetry.Source
 	credentials credentials
+	inside      *Inside
 	logger      *slog.Logger
 
 	messages  chan message
@@ -80,6 +82,7 @@ type Environment struct {
 	state     State
 	journal   *journal
 	life      *life
+	within    *within
 	timer     *time.Timer
 	armed     time.Time // when the invocation's time began; zero when it does not run
 	held      *call     // an invocation that came while the process was ending
@@ -143,6 +146,7 @@ func New(o Options) *Environment {
 			Environment: o.ID,
 		},
 		credentials: newCredentials(o.Version.Function.Account),
+		inside:      o.Inside,
 		logger:      o.Logger.With("environment", o.ID, "function", o.Version.Function.String()),
 		messages:    make(chan message, 16),
 		idle:        make(chan struct{}, 1),

@@ -169,14 +169,25 @@ func (e *Environment) startLife() (*life, *fault, error) {
 	return l, nil, nil
 }
 
-// listen opens the Runtime API's address. The listener of the life before is closed,
-// but a process that was being forked in that moment, for another box, holds a copy
-// until it executes its own program; that passes by itself.
+// listen opens the Runtime API's address and, the first time and in the same entry
+// into the box's network, that of kiln's own API. The listener of the life before is
+// closed, but a process that was being forked in that moment, for another box, holds a
+// copy until it executes its own program; that passes by itself.
 func (e *Environment) listen() (net.Listener, error) {
+	addresses := []string{RuntimeAPI}
+	if e.inside != nil && e.within == nil {
+		addresses = append(addresses, e.inside.Address)
+	}
 	for wait := 100 * time.Microsecond; ; wait *= 2 {
-		l, err := e.sandbox.Listen(RuntimeAPI)
-		if !errors.Is(err, syscall.EADDRINUSE) || wait > time.Second {
-			return l, err
+		open, err := sandbox.ListenAll(e.sandbox, addresses...)
+		switch {
+		case err == nil:
+			if len(open) > 1 {
+				e.admit(open[1])
+			}
+			return open[0], nil
+		case !errors.Is(err, syscall.EADDRINUSE) || wait > time.Second:
+			return nil, err
 		}
 		select {
 		case <-time.After(wait):
@@ -194,7 +205,7 @@ func (e *Environment) execute(api string) (sandbox.Process, *fault, error) {
 	if e.runtime.Family == "provided" && command[0] == "/var/task/bootstrap" {
 		paths = append(paths, "/opt/bootstrap")
 	}
-	env := variables(e.version, e.runtime, e.initType, api, e.source.Stream, e.credentials)
+	env := variables(e.version, e.runtime, e.initType, addresses{api, e.endpoint()}, e.source.Stream, e.credentials)
 	for i, path := range paths {
 		program := sandbox.Program{
 			Path:   path,

@@ -21,12 +21,16 @@ const (
 	langLib     = "/var/lang/lib:"
 )
 
+// addresses are where a process finds the Runtime API, host:port, and kiln's own, a
+// URL or "".
+type addresses struct{ runtime, kiln string }
+
 // variables gives the environment of the runtime process as NAME=value: AWS's
 // defaults, those of the runtime's descriptor, the function's own, and last what
 // the function must not change. Order has no meaning. _X_AMZN_TRACE_ID is not among
 // them: the bootstraps set it for each event.
-func variables(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, api, stream string, c credentials) []string {
-	vars := defaults(rt)
+func variables(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, a addresses, stream string, c credentials) []string {
+	vars := defaults(rt, a.kiln)
 	for name, value := range rt.Env {
 		vars[name] = value
 	}
@@ -36,7 +40,7 @@ func variables(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, api, stream
 			vars[name] = value
 		}
 	}
-	for name, value := range reserved(v, rt, init, api, stream, c) {
+	for name, value := range reserved(v, rt, init, a.runtime, stream, c) {
 		vars[name] = value
 	}
 	list := make([]string, 0, len(vars))
@@ -47,8 +51,9 @@ func variables(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, api, stream
 }
 
 // defaults are the variables that a function may set otherwise, as recorded for
-// each family of runtimes.
-func defaults(rt kiln.Runtime) map[string]string {
+// each family of runtimes. What AWS's clients read to find AWS leads to kiln, where
+// there is an endpoint inside: unlike on AWS, somebody has to tell them.
+func defaults(rt kiln.Runtime, endpoint string) map[string]string {
 	path, lib := langBin+basePath, langLib+baseLibPath
 	switch {
 	case rt.Identifier == "provided.al2", rt.Identifier == "provided", rt.Identifier == "go1.x":
@@ -65,6 +70,9 @@ func defaults(rt kiln.Runtime) map[string]string {
 		// code which reads it works; what is sent there is lost.
 		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
 		"AWS_XRAY_DAEMON_ADDRESS":  xrayHost + ":" + xrayPort,
+	}
+	if endpoint != "" {
+		vars["AWS_ENDPOINT_URL"] = endpoint
 	}
 	switch rt.Family {
 	case "python", "nodejs", "ruby", "dotnet":
@@ -108,7 +116,8 @@ func reserved(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, api, stream 
 }
 
 // credentials are what a function signs its calls with. They are made for one
-// environment and are worth nothing outside this server.
+// environment, which its door holds every request to, and are worth nothing outside
+// this server.
 type credentials struct{ keyID, secret, token string }
 
 // newCredentials makes credentials whose key id is the account, so that the

@@ -53,7 +53,9 @@ type BuilderOptions struct {
 	CPU      CPU // "" is Burst
 	// InitTimeout is the limit of a first init; 0 is AWS's.
 	InitTimeout time.Duration
-	Logger      *slog.Logger
+	// Inside is kiln's own API for the processes of every environment; nil is none.
+	Inside *environment.Inside
+	Logger *slog.Logger
 }
 
 // Builder launches environments in sandboxes of one driver.
@@ -97,7 +99,7 @@ func (b *Builder) Launch(ctx context.Context, key kiln.EnvironmentKey, target ki
 	return launched{environment.New(environment.Options{
 		ID: id, Sandbox: box, Version: v, Runtime: rt, InitType: key.InitType,
 		Sink: b.o.Sink, InitTimeout: b.o.InitTimeout, MilliCPU: b.quota(v.Config.MemoryMB),
-		SandboxTime: time.Since(began), Logger: b.o.Logger,
+		SandboxTime: time.Since(began), Inside: b.o.Inside, Logger: b.o.Logger,
 	})}, nil
 }
 
