@@ -6,18 +6,18 @@ import (
 	"sync"
 	"testing"
 
-	"kiln/box/environment"
+	room "kiln/box/environment"
 	"kiln/engine/worker"
 )
 
 // hall notes who is let in, and counts who is let out.
 type hall struct {
 	mu   sync.Mutex
-	in   []environment.Caller
+	in   []room.Caller
 	left int
 }
 
-func (h *hall) Serve(l net.Listener, c environment.Caller) io.Closer {
+func (h *hall) Serve(l net.Listener, c room.Caller) io.Closer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.in = append(h.in, c)
@@ -38,7 +38,7 @@ func (x exit) Close() error {
 
 func TestEachEnvironmentReachesTheAPIAsItsFunctionUntilItEnds(t *testing.T) {
 	h := &hall{}
-	w := build(t, &carton{}, worker.BuilderOptions{Inside: &environment.Inside{Address: "127.0.0.1:4566", Door: h}})
+	w := build(t, &carton{}, worker.BuilderOptions{Inside: &room.Inside{Address: "127.0.0.1:4566", Door: h}})
 	inv := real(128)
 	inv.Target.Version.Config.Role = "arn:aws:iam::111111111111:role/r"
 	run(t, w, inv)
