@@ -37,6 +37,10 @@ type Options struct {
 	AccountConcurrency int
 	// Preparing is how many packages are put in place at once; 0 is 4.
 	Preparing int
+	// Patience is how long a preparation that the platform cannot do now (its disk is
+	// full) is tried again before the version fails; 0 is a minute, negative is not
+	// at all.
+	Patience time.Duration
 	// SweepEvery is the time between two removals of unreferenced packages; 0 is
 	// an hour, negative is never.
 	SweepEvery time.Duration
@@ -97,6 +101,9 @@ func (o *Options) fill() {
 	}
 	if o.Preparing <= 0 {
 		o.Preparing = 4
+	}
+	if o.Patience == 0 {
+		o.Patience = time.Minute
 	}
 	if o.SweepEvery == 0 {
 		o.SweepEvery = time.Hour

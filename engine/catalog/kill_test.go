@@ -74,7 +74,7 @@ func openServer(ctx context.Context, dir string, lazy bool) (*server, error) {
 	if lazy {
 		use = newLazy(store)
 	}
-	c, err := catalog.Open(ctx, catalog.Options{Store: use, Blobs: blobs, Preparer: unpacker{cache}, Inspect: rootfs.Inspect, SweepEvery: 5 * time.Millisecond})
+	c, err := catalog.Open(ctx, catalog.Options{Store: use, Blobs: blobs, Preparer: unpacker{cache}, Inspect: rootfs.Inspect, SweepEvery: 5 * time.Millisecond, Patience: -1})
 	if err != nil {
 		return nil, err
 	}

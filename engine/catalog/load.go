@@ -35,7 +35,7 @@ func (c *Catalog) load(ctx context.Context) ([]job, error) {
 	for id, p := range pages {
 		for _, e := range append([]*edition{p.latest}, p.editions...) {
 			if isWaiting(e.version) {
-				waiting = append(waiting, job{id, e.version.Number})
+				waiting = append(waiting, job{id: id, number: e.version.Number})
 			}
 		}
 	}

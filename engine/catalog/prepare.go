@@ -3,91 +3,10 @@ package catalog
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"kiln"
 )
-
-// job is a version whose package has to be put in place.
-type job struct {
-	id     kiln.FunctionID
-	number int
-}
-
-// jobs is the list of what has to be prepared, each version once. It is as long as
-// the number of versions that wait, which the book bounds.
-type jobs struct {
-	mu      sync.Mutex
-	changed *sync.Cond
-	queue   []job
-	running map[job]int // queued or being prepared
-	idle    chan struct{}
-	closed  bool
-}
-
-func newJobs() *jobs {
-	j := &jobs{running: map[job]int{}, idle: make(chan struct{})}
-	j.changed = sync.NewCond(&j.mu)
-	close(j.idle)
-	return j
-}
-
-func (j *jobs) add(one job) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.running) == 0 {
-		j.idle = make(chan struct{})
-	}
-	j.running[one]++
-	j.queue = append(j.queue, one)
-	j.changed.Signal()
-}
-
-// next waits for a job; false is that the list was closed.
-func (j *jobs) next() (job, bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for len(j.queue) == 0 && !j.closed {
-		j.changed.Wait()
-	}
-	if j.closed {
-		return job{}, false
-	}
-	one := j.queue[0]
-	j.queue = j.queue[1:]
-	return one, true
-}
-
-func (j *jobs) done(one job) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.running[one]--; j.running[one] == 0 {
-		delete(j.running, one)
-	}
-	if len(j.running) == 0 {
-		close(j.idle)
-	}
-}
-
-func (j *jobs) close() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.closed = true
-	j.changed.Broadcast()
-}
-
-func (j *jobs) waitIdle(ctx context.Context) error {
-	j.mu.Lock()
-	idle := j.idle
-	j.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // isWaiting reports whether a version waits for its package.
 func isWaiting(v *kiln.Version) bool {
@@ -97,10 +16,10 @@ func isWaiting(v *kiln.Version) bool {
 // await asks for the preparation of what a committed draft left waiting.
 func (c *Catalog) await(d *draft) {
 	if isWaiting(d.next.latest.version) {
-		c.jobs.add(job{d.next.fn.ID, 0})
+		c.jobs.add(job{id: d.next.fn.ID})
 	}
 	if newest := d.next.newest(); newest != nil && isWaiting(newest.version) {
-		c.jobs.add(job{d.next.fn.ID, newest.version.Number})
+		c.jobs.add(job{id: d.next.fn.ID, number: newest.version.Number})
 	}
 }
 
@@ -111,39 +30,51 @@ func (c *Catalog) prepare(ctx context.Context) {
 		if !ok {
 			return
 		}
-		c.prepareOne(ctx, one)
-		c.jobs.done(one)
+		if err := c.prepareOne(ctx, one); err != nil && ctx.Err() == nil {
+			wait := backoff(one.tries)
+			c.log.WarnContext(ctx, "version is not in place yet", "function", one.id.String(), "version", one.number, "again in", wait, "error", err)
+			one.tries++
+			c.jobs.later(one, wait)
+		}
+		c.jobs.done()
 	}
 }
 
-// prepareOne puts one version in place and writes down how that went. It tries
-// again only to write it down: as long as the store is full or broken the version
-// stays Pending, which is true.
-func (c *Catalog) prepareOne(ctx context.Context, one job) {
+// backoff is how long to wait after a number of tries: from a quarter of a second
+// to half a minute.
+func backoff(tries int) time.Duration {
+	return min(250*time.Millisecond<<min(tries, 10), 30*time.Second)
+}
+
+// prepareOne puts one version in place and writes down how that went. An error is
+// that it has to be tried again: the platform cannot do it now, or cannot write it
+// down. Meanwhile the version stays Pending, which is true; only when the platform
+// cannot for as long as the patience lasts, the version fails.
+func (c *Catalog) prepareOne(ctx context.Context, one job) error {
 	p := c.book.page(one.id)
 	if p == nil {
-		return
+		return nil
 	}
 	e := p.edition(one.number)
 	if e == nil || !isWaiting(e.version) {
-		return
+		return nil
 	}
 	result := c.o.Preparer.Prepare(ctx, e.version)
-	if ctx.Err() != nil {
-		return // taken up by the next Open
+	if err := ctx.Err(); err != nil {
+		return err // taken up by the next Open
 	}
-	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
-		err := c.settle(ctx, one, e.version, result)
-		if err == nil {
-			return
-		}
-		c.log.ErrorContext(ctx, "state of a version could not be stored", "function", one.id.String(), "version", e.version.Name(), "error", err)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
-		}
+	if result != nil && kiln.CodeOf(result) == kiln.Unavailable && waited(one.tries) < c.o.Patience {
+		return result
 	}
+	return c.settle(ctx, one, e.version, result)
+}
+
+// waited is for how long a job was put off, all tries together.
+func waited(tries int) (sum time.Duration) {
+	for n := range tries {
+		sum += backoff(n)
+	}
+	return sum
 }
 
 // settle ends the waiting of a version: in place, or failed. It does nothing when

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"kiln"
 	"kiln/engine/catalog"
@@ -22,6 +23,8 @@ type rig struct {
 	blobs *storetest.Blobs
 	preps *preparer
 	draw  float64
+
+	patience time.Duration
 }
 
 // preparer puts versions in place as a test wants.
@@ -83,7 +86,7 @@ type test interface {
 
 func newRig(t test) *rig {
 	t.Helper()
-	r := &rig{store: &storetest.Store{}, blobs: &storetest.Blobs{}, preps: &preparer{}}
+	r := &rig{store: &storetest.Store{}, blobs: &storetest.Blobs{}, preps: &preparer{}, patience: -1}
 	r.open(t)
 	t.Cleanup(func() { r.Close() })
 	return r
@@ -98,7 +101,7 @@ func (r *rig) open(t test) {
 		}
 	}
 	c, err := catalog.Open(t.Context(), catalog.Options{
-		Store: r.store, Blobs: r.blobs, Preparer: r.preps, SweepEvery: -1,
+		Store: r.store, Blobs: r.blobs, Preparer: r.preps, SweepEvery: -1, Patience: r.patience,
 		Inspect: func(z io.ReaderAt, size int64) (int64, error) {
 			text, err := io.ReadAll(io.NewSectionReader(z, 0, size))
 			if err == nil && strings.HasPrefix(string(text), "broken") {
@@ -129,6 +132,14 @@ func (r *rig) create(t test, name, zip string) *kiln.Version {
 	}
 	r.idle(t)
 	return r.version(t, name, "")
+}
+
+// createPending makes a function and does not wait.
+func (r *rig) createPending(t test, name string) {
+	t.Helper()
+	if _, err := r.CreateFunction(t.Context(), catalog.New{ID: named(name), Config: config(), Zip: []byte("code")}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func config() kiln.Config {

@@ -182,12 +182,12 @@ func TestReservationsAtOnceNeverTakeTheMinimum(t *testing.T) {
 	for n := range 10 {
 		r.create(t, fmt.Sprint("f", n), "x")
 	}
-	r.store.Fail = func([]catalog.Write) error { // a disk takes its time
+	r.store.FailWith(func([]catalog.Write) error { // a disk takes its time
 		for range 50 {
 			runtime.Gosched()
 		}
 		return nil
-	}
+	})
 	var all sync.WaitGroup
 	for n := range 10 {
 		all.Go(func() {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"kiln"
 	"kiln/engine/catalog"
@@ -163,6 +165,64 @@ func TestAFailedCreationSaysWhyAndCanBeRepaired(t *testing.T) {
 	}
 }
 
+func TestWhatThePlatformCannotDoNowIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.patience = time.Minute
+		r.open(t)
+		full := kiln.Errorf(kiln.Unavailable, "no space left on device")
+		r.preps.failWith(func(*kiln.Version) error { return full })
+		r.createPending(t, "f")
+		time.Sleep(20 * time.Second)
+		if v := r.version(t, "f", ""); v.Status.State != kiln.Pending {
+			t.Errorf("after 20 s the status is %+v", v.Status)
+		}
+		r.preps.failWith(nil) // space is back
+		r.idle(t)
+		if v := r.version(t, "f", ""); v.Status.State != kiln.Active {
+			t.Errorf("with space again the status is %+v", v.Status)
+		}
+
+		r.preps.failWith(func(*kiln.Version) error { return full })
+		began := time.Now()
+		r.createPending(t, "g")
+		r.idle(t)
+		took := time.Since(began)
+		if v := r.version(t, "g", ""); v.Status.State != kiln.Failed || v.Status.Reason != "no space left on device" || took < time.Minute || took > 2*time.Minute {
+			t.Errorf("after %v the status is %+v, want Failed after a minute or two", took, v.Status)
+		}
+
+		began = time.Now()
+		r.preps.failWith(func(*kiln.Version) error { return kiln.Errorf(kiln.BadRuntime, "no such runtime") })
+		r.createPending(t, "h")
+		r.idle(t)
+		if took := time.Since(began); took != 0 || r.version(t, "h", "").Status.State != kiln.Failed {
+			t.Errorf("what the function does wrong took %v and is %+v", took, r.version(t, "h", "").Status)
+		}
+		r.Close()
+	})
+}
+
+func TestAStateThatCannotBeStoredIsStoredLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		open := r.preps.hold()
+		r.createPending(t, "f")
+		r.store.FailWith(func([]catalog.Write) error { return errors.New("disk on fire") })
+		open()
+		time.Sleep(5 * time.Minute)
+		if v := r.version(t, "f", ""); v.Status.State != kiln.Pending {
+			t.Errorf("without a store the status is %+v", v.Status)
+		}
+		r.store.FailWith(nil)
+		r.idle(t)
+		if v := r.version(t, "f", ""); v.Status.State != kiln.Active {
+			t.Errorf("with a store again the status is %+v", v.Status)
+		}
+		r.Close()
+	})
+}
+
 func TestWhatWaitsIsTakenUpAfterAStart(t *testing.T) {
 	r := newRig(t)
 	r.create(t, "updated", "one")
@@ -263,7 +323,7 @@ func TestAStoreThatFailsChangesNothingInMemory(t *testing.T) {
 	r.change(t, "f", "second")
 	r.publish(t, "f")
 	before := dump(r.Catalog)
-	r.store.Fail = func([]catalog.Write) error { return errors.New("disk on fire") }
+	r.store.FailWith(func([]catalog.Write) error { return errors.New("disk on fire") })
 	for name, write := range map[string]func() error{
 		"create": func() error {
 			_, err := r.CreateFunction(t.Context(), catalog.New{ID: named("g"), Config: config(), Zip: []byte("x")})
@@ -294,7 +354,7 @@ func TestAStoreThatFailsChangesNothingInMemory(t *testing.T) {
 			t.Errorf("%s: memory is\n%s\nwant\n%s", name, after, before)
 		}
 	}
-	r.store.Fail = nil
+	r.store.FailWith(nil)
 	r.open(t)
 	if after := dump(r.Catalog); after != before {
 		t.Errorf("after a start the book is\n%s\nwant\n%s", after, before)

@@ -19,13 +19,18 @@ var (
 )
 
 // Store is the contract in memory, for tests. The zero value is an empty store.
-// Fail, when it is set, is asked before each commit and makes it fail.
 type Store struct {
-	Fail func(writes []catalog.Write) error
-
 	mu      sync.Mutex
+	fail    func([]catalog.Write) error
 	last    uint64
 	records map[string]catalog.Record
+}
+
+// FailWith sets what is asked before each commit and makes it fail; nil is nothing.
+func (s *Store) FailWith(fail func([]catalog.Write) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = fail
 }
 
 // Scan calls f for a copy of every record with the prefix.
@@ -53,8 +58,11 @@ func (s *Store) Commit(ctx context.Context, writes []catalog.Write) ([]uint64, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if s.Fail != nil {
-		if err := s.Fail(writes); err != nil {
+	s.mu.Lock()
+	fail := s.fail
+	s.mu.Unlock()
+	if fail != nil {
+		if err := fail(writes); err != nil {
 			return nil, err
 		}
 	}
