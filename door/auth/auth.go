@@ -6,7 +6,9 @@
 //
 // As long as signatures are not checked, an identity is a claim and separates name
 // spaces only. A server that needs more must not be reachable by others, which is
-// why the program listens on the loopback interface unless it is told otherwise.
+// why the program listens on the loopback interface unless it is told otherwise. A
+// request that comes from inside an execution environment is another matter: its
+// listener proves who it is, whatever it claims; see Environment.
 package auth
 
 import (
@@ -26,6 +28,7 @@ type Identity struct {
 	kiln.Scope
 	AccessKey string // "" when the request is not signed
 	Service   string // the service that the signature is for, "" when not signed
+	Principal string // ARN of the role session of a request from inside, else ""
 }
 
 // Signed reports whether the request carried a signature.
@@ -66,56 +69,88 @@ func New(o Options) (*Gate, error) {
 }
 
 // Identify reads the identity of a request. An unsigned request belongs to the home
-// scope; a signature that is not well formed is a *Refusal, never the home scope.
+// scope; a signature that is not well formed is a *Refusal, never the home scope. A
+// key of exactly 12 digits is the account itself, any other key belongs to the home
+// account.
 func (g *Gate) Identify(r *http.Request) (Identity, error) {
-	header := r.Header.Get("Authorization")
-	presigned := strings.Contains(r.URL.RawQuery, "X-Amz-Credential=")
-	switch {
-	case len(r.Header["Authorization"]) > 1, header != "" && presigned:
-		return Identity{}, incomplete("Request carries more than one authentication mechanism; only one is allowed.")
-	case header != "":
-		credential, err := credentialOfHeader(header)
-		if err != nil {
-			return Identity{}, err
-		}
-		return g.identity(credential)
-	case presigned:
-		credential, err := credentialOfQuery(r.URL.RawQuery)
-		if err != nil {
-			return Identity{}, err
-		}
-		return g.identity(credential)
+	s, err := signatureOf(r)
+	if err != nil {
+		return Identity{}, err
 	}
-	return Identity{Scope: g.home}, nil
+	if s.kind == unsigned {
+		return Identity{Scope: g.home}, nil
+	}
+	account := g.home.Account
+	if isAccount(s.key) {
+		account = s.key
+	}
+	return Identity{Scope: kiln.Scope{Account: account, Region: s.region}, AccessKey: s.key, Service: s.service}, nil
 }
 
-// identity turns key/date/region/service/aws4_request into an identity: a key of
-// exactly 12 digits is the account itself, any other key belongs to the home
-// account.
-func (g *Gate) identity(credential string) (Identity, error) {
+// signature is what a request says of who signed it.
+type signature struct {
+	kind                 kind
+	key, region, service string
+}
+
+// kind is where a signature stands.
+type kind uint8
+
+const (
+	unsigned  kind = iota
+	inHeader       // Authorization
+	presigned      // the query of the URL
+)
+
+// signatureOf reads the signature of a request. One that is not well formed is a
+// *Refusal.
+func signatureOf(r *http.Request) (signature, error) {
+	header := r.Header.Get("Authorization")
+	inQuery := strings.Contains(r.URL.RawQuery, "X-Amz-Credential=")
+	var kind kind
+	var credential string
+	var err error
+	switch {
+	case len(r.Header["Authorization"]) > 1, header != "" && inQuery:
+		return signature{}, incomplete("Request carries more than one authentication mechanism; only one is allowed.")
+	case header != "":
+		kind = inHeader
+		credential, err = credentialOfHeader(header)
+	case inQuery:
+		kind = presigned
+		credential, err = credentialOfQuery(r.URL.RawQuery)
+	default:
+		return signature{}, nil
+	}
+	if err != nil {
+		return signature{}, err
+	}
+	s, err := readCredential(credential)
+	s.kind = kind
+	return s, err
+}
+
+// readCredential reads key/date/region/service/aws4_request.
+func readCredential(credential string) (signature, error) {
 	var parts [5]string
 	rest := credential
 	for i := range parts {
 		part, tail, more := strings.Cut(rest, "/")
 		if part == "" || more != (i < 4) {
-			return Identity{}, incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + clip(credential) + "'.")
+			return signature{}, incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + clip(credential) + "'.")
 		}
 		parts[i], rest = part, tail
 	}
 	key, date, region, service, term := parts[0], parts[1], parts[2], parts[3], parts[4]
 	switch {
 	case term != "aws4_request":
-		return Identity{}, mismatch("Credential should be scoped with a valid terminator: 'aws4_request', not '" + clip(term) + "'.")
+		return signature{}, mismatch("Credential should be scoped with a valid terminator: 'aws4_request', not '" + clip(term) + "'.")
 	case !isDate(date):
-		return Identity{}, mismatch("Date in Credential scope does not have the form YYYYMMDD, got '" + clip(date) + "'.")
+		return signature{}, mismatch("Date in Credential scope does not have the form YYYYMMDD, got '" + clip(date) + "'.")
 	case !isRegion(region):
-		return Identity{}, mismatch("Credential should be scoped to a valid region, not '" + clip(region) + "'.")
+		return signature{}, mismatch("Credential should be scoped to a valid region, not '" + clip(region) + "'.")
 	}
-	account := g.home.Account
-	if isAccount(key) {
-		account = key
-	}
-	return Identity{Scope: kiln.Scope{Account: account, Region: region}, AccessKey: key, Service: service}, nil
+	return signature{key: key, region: region, service: service}, nil
 }
 
 // credentialOfHeader gives the Credential of an Authorization header that has all

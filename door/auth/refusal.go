@@ -14,3 +14,13 @@ func incomplete(message string) error { return &Refusal{"IncompleteSignatureExce
 
 // mismatch refuses a signature whose parts are readable and wrong.
 func mismatch(message string) error { return &Refusal{"InvalidSignatureException", message} }
+
+// unrecognized refuses who claims to be somebody else.
+func unrecognized() error {
+	return &Refusal{"UnrecognizedClientException", "The security token included in the request is invalid."}
+}
+
+// missing refuses a request that does not say who sends it.
+func missing(message string) error {
+	return &Refusal{"MissingAuthenticationTokenException", message}
+}
