@@ -31,9 +31,21 @@ func (p *place) settle(t testing.TB) {
 	harness.Create(t, p.client, neighbour, "provided.al2023", "bootstrap", attackerZip(t))
 	harness.Answer(t, p.client, neighbour, `{"Do":"ping"}`)
 	p.canaries = plant(t, p.server.Data)
+	if p.languages { // the first function of a language has its interpreter checked in a box
+		for name, f := range map[string][2]string{"first-python": {needPython(t), "def handler(e, c): return 1\n"}, "first-node": {needNode(t), "exports.handler = async () => 1;\n"}} {
+			harness.Create(t, p.client, name, f[0], "index.handler", harness.Zip(t, harness.File{Name: "index.py", Text: f[1]}, harness.File{Name: "index.js", Text: f[1]}))
+			harness.Answer(t, p.client, name, "{}")
+			if _, err := p.client.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String(name)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	last := objects{}
 	since := time.Now()
 	harness.Eventually(t, 30*time.Second, "the server has made ahead what it wants to", func() bool {
+		if list, err := p.server.Environments(); err != nil || len(list) > 1 {
+			return false
+		}
 		now := p.objects(t)
 		if now != last {
 			last, since = now, time.Now()

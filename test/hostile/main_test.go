@@ -66,6 +66,8 @@ type place struct {
 	canaries *canaries
 	bindings bindings
 	ahead    objects // what the server keeps ready when nothing runs
+	// languages says that functions in Python and Node.js will come.
+	languages bool
 }
 
 // openGround starts the common server.
@@ -78,7 +80,7 @@ func openGround() (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &place{server: s, client: s.Client(), bindings: bindings{}}, nil
+	return &place{server: s, client: s.Client(), bindings: bindings{}, languages: true}, nil
 }
 
 // common gives the common server, with its neighbour in place.

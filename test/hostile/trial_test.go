@@ -234,3 +234,27 @@ func (r report) worked(t testing.TB, names ...string) {
 		}
 	}
 }
+
+// needPython gives the identifier of a Python runtime that this machine can serve.
+func needPython(t testing.TB) string {
+	t.Helper()
+	return need(t, "python3", "python3.13", "python3.12", "python3.11", "python3.10", "python3.9")
+}
+
+// needNode gives the identifier of a Node.js runtime that this machine can serve.
+func needNode(t testing.TB) string {
+	t.Helper()
+	return need(t, "nodejs", "nodejs24.x", "nodejs22.x", "nodejs20.x", "nodejs18.x")
+}
+
+// need gives the first runtime that is ready. What the machine lacks, make test
+// installs.
+func need(t testing.TB, program string, identifiers ...string) string {
+	t.Helper()
+	harness.NeedRoot(t)
+	id := kiln.Ready(identifiers...)
+	if id == "" {
+		t.Fatalf("none of %v is ready on this machine; make test installs %s", identifiers, program)
+	}
+	return id
+}

@@ -262,9 +262,9 @@ func connections(e *event, r *report) {
 		conns = append(conns, c)
 	}
 	r.Numbers["opened"] = int64(len(conns))
-	until := time.Now().Add(time.Duration(e.Millis) * time.Millisecond)
+	time.Sleep(time.Duration(e.Millis) * time.Millisecond) // time to close what is too much
 	for _, c := range conns {
-		_ = c.SetReadDeadline(until) // a connection that cannot have one is closed
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Millisecond)) // a connection that cannot have one is closed
 		_, err := c.Read(make([]byte, 1))
 		if t, ok := err.(net.Error); ok && t.Timeout() {
 			r.Numbers["alive"]++

@@ -40,6 +40,25 @@ func dial(e *event, r *report) {
 		}()
 	}
 	wg.Wait()
+	gateways(r)
+}
+
+// gateways notes the routers that this network knows of.
+func gateways(r *report) {
+	table, err := os.ReadFile("/proc/net/route")
+	if err != nil {
+		return // without the table there is no way to ask
+	}
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line)
+		var b [4]byte
+		if len(f) < 3 || f[1] != "00000000" {
+			continue
+		}
+		if n, _ := fmt.Sscanf(f[2], "%02X%02X%02X%02X", &b[3], &b[2], &b[1], &b[0]); n == 4 {
+			r.Texts["gateway "+f[0]] = net.IP(b[:]).String()
+		}
+	}
 }
 
 // lookup asks for names: the usual resolver, and servers of its own choice. Reads
