@@ -27,6 +27,7 @@ const (
 // request is one commit on its way through the writer.
 type request struct {
 	writes    []catalog.Write
+	replaced  []checksum // of the records that the writes find
 	revisions []uint64
 	err       error
 	done      chan struct{} // closed when revisions and err are valid
@@ -247,16 +248,19 @@ func (w *writer) transact(batch []*request) (err error) {
 // errTwice is a programmer's error: a commit that contradicts itself.
 var errTwice = errors.New("two writes of one commit have the same key")
 
-// check compares every revision that a request expects with the stored one.
+// check compares every revision that a request expects with the stored one, and
+// notes what is there.
 func (w *writer) check(ctx context.Context, r *request) error {
 	seen := make(map[string]struct{}, len(r.writes))
-	for _, wr := range r.writes {
+	r.replaced = make([]checksum, len(r.writes))
+	for i, wr := range r.writes {
 		if _, twice := seen[wr.Key]; twice {
 			return fmt.Errorf("%w: %q", errTwice, wr.Key)
 		}
 		seen[wr.Key] = struct{}{}
-		revision, _, err := w.stored(ctx, wr.Key)
-		if err != nil {
+		var revision uint64
+		var err error
+		if revision, r.replaced[i], err = w.stored(ctx, wr.Key); err != nil {
 			return err
 		}
 		if revision != wr.Expect {
@@ -282,15 +286,12 @@ func (w *writer) stored(ctx context.Context, key string) (uint64, checksum, erro
 	return uint64(revision), sum, nil
 }
 
+// apply makes the writes of a checked request, and gives each its revision.
 func (w *writer) apply(ctx context.Context, r *request, next *state) error {
 	r.revisions = make([]uint64, len(r.writes))
 	for i, wr := range r.writes {
-		revision, old, err := w.stored(ctx, wr.Key)
-		if err != nil {
-			return err
-		}
-		if revision != 0 {
-			next.digest.mix(old)
+		if wr.Expect != 0 {
+			next.digest.mix(r.replaced[i])
 			next.count--
 		}
 		next.revision++
