@@ -213,20 +213,23 @@ func receive(part *os.File, sum hash.Hash, body io.Reader, wanted int64, count f
 }
 
 // fetchAll fetches packages, several at a time, and gives their paths in their order.
-// The first failure ends the others.
+// The first failure ends the others. progress is called by this goroutine alone.
 func (a *Archive) fetchAll(ctx context.Context, parcels []*parcel, progress func(done int64)) ([]string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var done atomic.Int64
-	arrived := func(n int64) { progress(done.Add(n)) }
 	paths := make([]string, len(parcels))
-	work := make(chan int)
+	arrived := make(chan int64) // closed when all workers have ended
+	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range downloadsAtOnce {
+	for range min(downloadsAtOnce, len(parcels)) {
 		workers.Go(func() {
-			for i := range work {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(parcels) {
+					return
+				}
 				p := parcels[i]
-				path, err := a.fetch(ctx, p.suite.origin, p.file, []string{p.file.name}, arrived)
+				path, err := a.fetch(ctx, p.suite.origin, p.file, []string{p.file.name}, func(n int64) { arrived <- n })
 				if err != nil {
 					cancel(err)
 					return
@@ -235,16 +238,15 @@ func (a *Archive) fetchAll(ctx context.Context, parcels []*parcel, progress func
 			}
 		})
 	}
-	for i := range parcels {
-		select {
-		case work <- i:
-			continue
-		case <-ctx.Done():
-		}
-		break
+	go func() { // ends with the workers, which end with the context at the latest
+		workers.Wait()
+		close(arrived)
+	}()
+	var done int64
+	for n := range arrived {
+		done += n
+		progress(done)
 	}
-	close(work)
-	workers.Wait()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
