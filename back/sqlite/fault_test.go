@@ -70,7 +70,7 @@ func openOverTape(t *testing.T) (*sqlite.Store, string) {
 }
 
 func TestAFullDiskFailsTheCommitAndPasses(t *testing.T) {
-	for n := int32(1); n <= 40; n += 3 {
+	for n := int32(1); n <= 40; n += 6 {
 		s, path := openOverTape(t)
 		hit, keepOn := failNth("write", n, sqlite3.SQLITE_FULL)
 		want, failures := write(t, s, "a", 30)
@@ -112,7 +112,7 @@ func TestAFailedSyncStopsTheStoreForGood(t *testing.T) {
 		rc   int32
 	}{{"sync", sqlite3.SQLITE_IOERR_FSYNC}, {"write", sqlite3.SQLITE_IOERR_WRITE}} {
 		// far enough to hit commits and checkpoints alike
-		for n := int32(1); n <= 60; n += 7 {
+		for n := int32(1); n <= 60; n += 14 {
 			s, path := openOverTape(t)
 			hit, keepOn := failNth(c.kind, n, c.rc)
 			want, failures := write(t, s, "a", 80)

@@ -111,23 +111,32 @@ func stored(name, body string) raw {
 }
 
 // zeros gives n zero bytes, deflated: a thousand to one.
-func zeros(t testing.TB, n int64) []byte {
+func zeros(t testing.TB, n int) []byte {
 	t.Helper()
+	const unit = 1 << 20
 	var out bytes.Buffer
 	w, err := flate.NewWriter(&out, flate.BestSpeed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := make([]byte, 1<<20)
-	for ; n > 0; n -= int64(len(block)) {
-		if _, err := w.Write(block[:min(n, int64(len(block)))]); err != nil {
+	write := func(n int) []byte {
+		out.Reset()
+		if _, err := w.Write(make([]byte, n)); err != nil {
 			t.Fatal(err)
 		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Clone(out.Bytes())
 	}
+	// what stands for a block of zeros stands for the next one, too
+	text := bytes.Repeat(write(unit), n/unit)
+	text = append(text, write(n%unit)...)
+	out.Reset()
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
+	return append(text, out.Bytes()...)
 }
 
 // blobs are packages in memory.
