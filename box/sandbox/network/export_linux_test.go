@@ -77,14 +77,20 @@ func (f Firewall) Flush() error {
 // Foreign counts the rules of an owner in others' tables.
 func (f Firewall) Foreign(owner string) (int, error) {
 	rules, err := f.s.foreignRules(owner)
-	return len(rules), err
+	n := 0
+	for _, r := range rules {
+		if r.ours {
+			n++
+		}
+	}
+	return n, err
 }
 
 // Ruleset writes out all tables, chains, sets and rules, byte for byte.
 func (f Firewall) Ruleset() (string, error) {
 	var out strings.Builder
 	for _, kind := range []uint16{unix.NFT_MSG_GETTABLE, unix.NFT_MSG_GETCHAIN, unix.NFT_MSG_GETSET, unix.NFT_MSG_GETRULE} {
-		err := f.s.dump(nft("list", kind, 0, unix.NFPROTO_UNSPEC), func(kind uint16, body []byte) error {
+		err := f.s.ask(nft("list", kind, unix.NLM_F_DUMP, unix.NFPROTO_UNSPEC), func(kind uint16, body []byte) error {
 			fmt.Fprintf(&out, "%d %d %x\n", kind, body[0], body[4:]) // between them a count of changes
 			return nil
 		})
@@ -98,7 +104,7 @@ func (f Firewall) Ruleset() (string, error) {
 // Dropped sums the packets that rules with a comment counted, in the gateway.
 func (n *Network) Dropped(comment string) (packets uint64, err error) {
 	mark := userdata(comment)
-	err = n.gateway.filter.dump(nft("list rules", unix.NFT_MSG_GETRULE, 0, unix.NFPROTO_INET), func(_ uint16, body []byte) error {
+	err = n.gateway.filter.ask(nft("list rules", unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP, unix.NFPROTO_INET), func(_ uint16, body []byte) error {
 		if !bytes.Equal(attribute(body[4:], unix.NFTA_RULE_USERDATA), mark) {
 			return nil
 		}

@@ -45,9 +45,9 @@ func hostRules(p plan, connections int, older map[string][]int) []*message {
 		r("here", "the host itself", from, count, drop),
 		r("through", "nobody calls an environment", to, state(stateKnown, true), count, drop),
 		r("through", "too many connections", from, state(stateNew, false), protocol(unix.NFPROTO_IPV4),
-			header(12, 4), moreThan(uint32(connections), flows4, flows4ID), count, refuse),
+			header(12, 4), moreThan(uint32(connections), flows4, flows4ID), count, jump("refusal")),
 		r("through", "too many connections", from, state(stateNew, false), protocol(unix.NFPROTO_IPV6),
-			header(8, 16), moreThan(uint32(connections), flows6, flows6ID), count, refuse),
+			header(8, 16), moreThan(uint32(connections), flows6, flows6ID), count, jump("refusal")),
 		r("after", "as the host", elsewhere, within(p.v4), masquerade),
 	}
 	if p.v6.IsValid() {

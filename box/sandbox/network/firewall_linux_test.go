@@ -73,13 +73,23 @@ func TestTheDropThatTheTestsMakeDrops(t *testing.T) { // the control of the test
 	if _, err := s.visit(world4 + ":80"); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.RemoveForeign("testowner"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.quick(world4 + ":80"); err == nil {
-		t.Error("a packet passed a chain that drops")
-	}
+	stopped(t, s, func() error { return f.RemoveForeign("testowner") })
 	within(t, 5*time.Second, func() error { return expectRules(f, 2) }) // the watch puts them back
+}
+
+// stopped is the control of these tests: without the rules that kiln added, nothing
+// passes. The network's watch may put them back at once, so it is tried again.
+func stopped(t testing.TB, s space, remove func() error) {
+	t.Helper()
+	within(t, 20*time.Second, func() error {
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.quick(world4 + ":80"); err == nil {
+			return errors.New("control: a packet passed a firewall that drops it")
+		}
+		return nil
+	})
 }
 
 // expectRules says whether there are as many rules in others' tables.
@@ -220,12 +230,7 @@ func TestOlderFirewallsThatDropAreOpenedAndPutBack(t *testing.T) {
 	if _, err := s.visit(world4 + ":9999"); !errors.Is(err, unix.ECONNREFUSED) {
 		t.Errorf("what the firewall rejects: %v, want connection refused", err)
 	}
-	if err := network.CloseLegacy(device); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.quick(world4 + ":80"); err == nil {
-		t.Error("control: a packet passed the older firewall without the rules")
-	}
+	stopped(t, s, func() error { return network.CloseLegacy(device) })
 	within(t, 10*time.Second, func() error { // the watch puts them back
 		_, err := s.quick(world4 + ":80")
 		return err
@@ -240,4 +245,62 @@ func TestOlderFirewallsThatDropAreOpenedAndPutBack(t *testing.T) {
 	if !strings.Contains(save(), "[17:1234]") {
 		t.Errorf("a counter was lost:\n%s", save())
 	}
+}
+
+func TestALastRuleThatRejectsEverythingIsPassed(t *testing.T) {
+	for _, kind := range []string{"nft", "legacy"} {
+		t.Run(kind, func(t *testing.T) {
+			w := outside(t)
+			w.greet(t, "[::]:80", "hello")
+			for _, family := range []string{"iptables-", "ip6tables-"} {
+				tool := family + kind
+				if _, err := exec.LookPath(tool); err != nil {
+					t.Skipf("needs %s, of the package iptables", tool)
+				}
+				host.run(t, tool, "-A", "FORWARD", "-p", "tcp", "--dport", "9999", "-j", "REJECT", "--reject-with", "tcp-reset")
+				host.run(t, tool, "-A", "FORWARD", "-j", "REJECT")
+				t.Cleanup(func() {
+					host.run(t, tool, "-F")
+					if kind == "nft" {
+						if err := stranger(t).Flush(); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+				before := packets.ReplaceAllString(host.run(t, tool+"-save", "-t", "filter"), "")
+				t.Cleanup(func() {
+					after := packets.ReplaceAllString(host.run(t, tool+"-save", "-t", "filter"), "")
+					if withoutDates(after) != withoutDates(before) {
+						t.Errorf("after Close:\n%s\nwant\n%s", after, before)
+					}
+				})
+			}
+			n := open(t)
+			s, _ := attach(t, n)
+			for _, to := range []string{world4, "[" + world6 + "]"} {
+				if _, err := s.visit(to + ":80"); err != nil {
+					t.Errorf("visit %s: %v", to, err)
+				}
+				if _, err := s.visit(to + ":9999"); !errors.Is(err, unix.ECONNREFUSED) {
+					t.Errorf("what the firewall rejects: %v, want connection refused", err)
+				}
+			}
+			device := network.DeviceName("testowner")
+			f := stranger(t)
+			stopped(t, s, func() error {
+				return errors.Join(network.CloseLegacy(device), f.RemoveForeign("testowner"))
+			})
+		})
+	}
+}
+
+// withoutDates leaves the comments of a listing out.
+func withoutDates(s string) string {
+	var kept []string
+	for line := range strings.Lines(s) {
+		if !strings.HasPrefix(line, "#") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "")
 }

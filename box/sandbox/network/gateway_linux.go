@@ -27,12 +27,11 @@ type gateway struct {
 const (
 	gatewayTable = "kiln"
 	upName       = "host" // the gateway's end of the cable to the host
+	// nowhere is where routes to forbidden destinations lead: a cable of the gateway
+	// to itself. Nothing arrives there; the rules refuse what would go.
+	nowhere, nowhereElse = "nowhere", "nowhere1"
 	// firstCable is the least interface index of environments' cables in the gateway.
 	firstCable = 1000
-	// refusalEvery is how many milliseconds lie between two answers to one environment
-	// that a destination is prohibited; the kernel's default is a second, and who gets
-	// none waits.
-	refusalEvery = "10"
 )
 
 // openGateway makes the gateway and its cable to the host.
@@ -66,7 +65,7 @@ func openGateway(host *socket, p plan, deny []netip.Prefix, mtu int) (_ *gateway
 	if err := g.connect(host, p); err != nil {
 		return nil, err
 	}
-	if err := g.rtnl.do(prohibitions(p, deny)...); err != nil {
+	if err := g.forbid(p, deny); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if err := g.filter.do(gatewayRules(g.up)...); err != nil {
@@ -77,14 +76,12 @@ func openGateway(host *socket, p plan, deny []netip.Prefix, mtu int) (_ *gateway
 
 // routeHere makes the calling thread's network one that routes.
 func routeHere(v6 bool) error {
-	settings := [][2]string{{"ipv4/ip_forward", "1"}, {"ipv4/icmp_ratelimit", refusalEvery}}
-	if v6 {
-		settings = append(settings, [2]string{"ipv6/conf/all/forwarding", "1"}, [2]string{"ipv6/icmp/ratelimit", refusalEvery})
+	err := write(forwarding["4"], "1")
+	if err == nil && v6 {
+		err = write(forwarding["6"], "1")
 	}
-	for _, s := range settings {
-		if err := write(s[0], s[1]); err != nil {
-			return fmt.Errorf("make gateway route: %w", err)
-		}
+	if err != nil {
+		return fmt.Errorf("make gateway route: %w", err)
 	}
 	return nil
 }
@@ -127,7 +124,10 @@ func (g *gateway) connect(host *socket, p plan) error {
 	if err := g.rtnl.do(gateSide...); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
-	return host.do(hostSide...)
+	if err := host.do(hostSide...); err != nil {
+		return err
+	}
+	return g.rtnl.ready(far)
 }
 
 // knowsV6 says whether this kernel runs IPv6 at all.
@@ -136,9 +136,24 @@ func knowsV6() bool { return read("ipv6/conf/all/disable_ipv6") != "" }
 // single is the prefix of one address.
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// prohibitions are the routes by which the gateway answers an error at once.
-func prohibitions(p plan, deny []netip.Prefix) []*message {
-	var routes []*message
+// forbid leads what no environment may reach nowhere. Routes do it, not rules,
+// because the kernel finds the right one among many at no cost.
+func (g *gateway) forbid(p plan, deny []netip.Prefix) error {
+	if err := g.rtnl.do(addCable(end{name: nowhere, ns: -1, mac: hardware(0)}, end{name: nowhereElse, ns: -1, mac: hardware(0)}, g.mtu)); err != nil {
+		return err
+	}
+	index, err := g.rtnl.find(nowhere)
+	if err != nil {
+		return err
+	}
+	other, err := g.rtnl.find(nowhereElse)
+	if err != nil {
+		return err
+	}
+	changes := []*message{raiseLink(other), raiseLink(index)}
+	if g.quiet {
+		changes = append([]*message{withoutAutomatic(other), withoutAutomatic(index)}, changes...)
+	}
 	var done []netip.Prefix
 	for _, to := range slices.Concat(forbidden, []netip.Prefix{p.v4, p.v6}, deny) {
 		to = to.Masked()
@@ -146,9 +161,9 @@ func prohibitions(p plan, deny []netip.Prefix) []*message {
 			continue
 		}
 		done = append(done, to)
-		routes = append(routes, addProhibition(to))
+		changes = append(changes, addRoute(to, netip.Addr{}, index))
 	}
-	return routes
+	return errors.Join(g.rtnl.do(changes...), g.rtnl.ready(index), g.rtnl.ready(other))
 }
 
 // gatewayRules let an environment send only from its own addresses, and only to the
@@ -156,8 +171,8 @@ func prohibitions(p plan, deny []netip.Prefix) []*message {
 // the way back must be the way it came. So no rule or set grows with environments.
 func gatewayRules(up int) []*message {
 	index := binary.NativeEndian.AppendUint32(nil, uint32(up))
-	notUp := func(key uint32) expression { return compare(unix.NFT_CMP_NEQ, index...) }
-	fromBox := join(meta(unix.NFT_META_IIF), notUp(unix.NFT_META_IIF))
+	notUp := compare(unix.NFT_CMP_NEQ, index...)
+	fromBox := join(meta(unix.NFT_META_IIF), notUp)
 	r := func(chain, comment string, parts ...any) *message {
 		return rule(unix.NFPROTO_INET, gatewayTable, chain, comment, join(parts...)...)
 	}
@@ -168,7 +183,10 @@ func gatewayRules(up int) []*message {
 		chain(gatewayTable, "here", "filter", unix.NF_INET_LOCAL_IN, priorityFilter),
 		r("before", "an address of somebody else", fromBox,
 			fib(unix.NFTA_FIB_F_SADDR|unix.NFTA_FIB_F_IIF, unix.NFT_FIB_RESULT_OIF), compare(unix.NFT_CMP_EQ, 0, 0, 0, 0), count, drop),
-		r("through", "another environment", fromBox, meta(unix.NFT_META_OIF), notUp(unix.NFT_META_OIF), count, refuse),
+		branch(gatewayTable, "refusal"),
+		r("refusal", "no connection", meta(unix.NFT_META_L4PROTO), compare(unix.NFT_CMP_EQ, unix.IPPROTO_TCP), reset),
+		r("refusal", "no packet", refuse),
+		r("through", "another environment, or nowhere", fromBox, meta(unix.NFT_META_OIF), notUp, count, jump("refusal")),
 		r("here", "the gateway itself", fromBox, count, drop),
 	)
 }

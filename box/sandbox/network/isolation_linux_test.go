@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,8 +29,8 @@ func unreachable(t testing.TB, s space, to string) {
 	got, err := s.visit(to)
 	if err == nil {
 		t.Errorf("%s was reached: %q", to, got)
-	} else if !refused(err) {
-		t.Errorf("%s: %v after %v, want an error at once", to, err, time.Since(start))
+	} else if took := time.Since(start); !refused(err) || took > 900*time.Millisecond {
+		t.Errorf("%s: %v after %v, want an error before the first packet is repeated", to, err, took)
 	}
 }
 
@@ -121,8 +120,8 @@ func TestMetadataServicesAreUnreachable(t *testing.T) {
 		unreachable(t, s, to)
 	}
 	gateway := space{n.Gateway()}
-	gateway.run(t, "ip", "route", "del", "prohibit", "169.254.0.0/16")
-	gateway.run(t, "ip", "route", "del", "prohibit", "fd00:ec2::254/128")
+	gateway.run(t, "ip", "route", "del", "169.254.0.0/16")
+	gateway.run(t, "ip", "route", "del", "fd00:ec2::254/128")
 	for _, to := range ports("80", "169.254.169.254", "fd00:ec2::254") {
 		reachable(t, s, to)
 	}
@@ -153,9 +152,6 @@ func TestOtherEnvironmentsAreUnreachable(t *testing.T) {
 	for _, to := range all {
 		reachable(t, b, to)
 		unreachable(t, a, to)
-		if got, err := host.visit(to); err == nil && got == "" {
-			t.Errorf("the host could not use %s", to)
-		}
 	}
 	// Addresses of the range that nobody has.
 	v4, v6 := n.Range()
@@ -358,8 +354,8 @@ func TestOneEnvironmentCannotFillTheHostsTableOfConnections(t *testing.T) {
 	for i := range 100 { // one socket, many connections as the host counts
 		_, _ = sender.WriteTo([]byte("x"), &net.UDPAddr{IP: net.ParseIP(world4), Port: 1000 + i}) // refusals come back here
 	}
-	if _, err := greedy.visit(world4 + ":80"); !errors.Is(err, syscall.EHOSTUNREACH) {
-		t.Errorf("one connection too many: %v, want no route to host", err)
+	if _, err := greedy.visit(world4 + ":80"); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("one connection too many: %v, want connection refused", err)
 	}
 	if _, err := other.visit(world4 + ":80"); err != nil {
 		t.Errorf("another environment: %v", err)

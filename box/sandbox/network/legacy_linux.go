@@ -84,15 +84,16 @@ func (f legacyFamily) inUse() bool {
 // drop it, and says how many it changed.
 func openLegacy(device string) (changed int, err error) {
 	err = editLegacy(func(r *legacyRules) (bool, error) {
-		forward := r.end[unix.NF_INET_FORWARD]
-		if r.verdict(forward) != legacyDrop || len(r.find(device)) >= 2 {
+		found := r.find(device)
+		if _, refuses := r.tail(); !refuses || len(found) >= 2 {
 			return false, nil
 		}
-		for _, at := range r.find(device) {
+		for _, at := range found {
 			r.remove(at)
 		}
-		for _, name := range []int{r.inside, r.outside} {
-			r.insert(r.end[unix.NF_INET_FORWARD], r.acceptEntry(name, device))
+		place, _ := r.tail()
+		for _, name := range []int{r.outside, r.inside} {
+			r.insert(place, r.acceptEntry(name, device))
 		}
 		changed++
 		return true, nil
@@ -290,6 +291,34 @@ func (r *legacyRules) find(device string) []uint32 {
 	return found
 }
 
+// tail is where the chain for forwarded packets refuses what its rules do not know:
+// at a last rule for everything, or at the policy. It says whether it does.
+func (r *legacyRules) tail() (place uint32, refuses bool) {
+	end := r.end[unix.NF_INET_FORWARD]
+	last := end
+	for at := range r.each {
+		if at >= r.begin[unix.NF_INET_FORWARD] && at < end {
+			last = at
+		}
+	}
+	if last != end && r.refusesAll(last) {
+		return last, true
+	}
+	return end, r.verdict(end) == legacyDrop
+}
+
+// refusesAll says whether an entry drops or rejects whatever comes.
+func (r *legacyRules) refusesAll(at uint32) bool {
+	e := r.entries[at:][:r.next(at)]
+	target := int(binary.NativeEndian.Uint16(e[r.targetAt:]))
+	for _, b := range e[:r.targetAt-4] { // what the entry matches; behind it, the kernel's notes
+		if b != 0 {
+			return false
+		}
+	}
+	return target == r.entrySize && (r.verdict(at) == legacyDrop || bytes.HasPrefix(e[target+2:], []byte("REJECT\x00")))
+}
+
 // interfaceName is a name as the kernel stores it.
 func interfaceName(device string) []byte {
 	name := make([]byte, unix.IFNAMSIZ)
@@ -317,8 +346,11 @@ func (r *legacyRules) acceptEntry(name int, device string) []byte {
 // comes to the new entry.
 func (r *legacyRules) insert(place uint32, entry []byte) {
 	number := r.number(place)
+	last := place == r.end[unix.NF_INET_FORWARD]
 	r.move(place, int32(len(entry)))
-	r.end[unix.NF_INET_FORWARD] = place + uint32(len(entry))
+	if last {
+		r.end[unix.NF_INET_FORWARD] += uint32(len(entry))
+	}
 	r.entries = bytes.Join([][]byte{r.entries[:place], entry, r.entries[place:]}, nil)
 	r.origin = append(r.origin[:number:number], append([]int{-1}, r.origin[number:]...)...)
 }

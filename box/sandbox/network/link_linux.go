@@ -26,6 +26,8 @@ const (
 	insideName = "eth0"
 	// insideIndex is above what a namespace may have by itself.
 	insideIndex = 64
+	// loopbackIndex is that of every namespace's loopback device.
+	loopbackIndex = 1
 )
 
 // The gateway's addresses as an environment sees them. They are on the cable alone
@@ -40,18 +42,21 @@ var (
 // loopback device must be up, and it must be nobody else's and never attached again.
 // The caller keeps the descriptor. When Attach returns an error, the namespace is of
 // no use any more.
-func (n *Network) Attach(ns int, outbound bool) (_ *Link, err error) {
+func (n *Network) Attach(ns int, outbound bool) (*Link, error) {
 	l := &Link{network: n}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("attach a namespace: %w", err), l.Close())
-		}
-	}()
-	outbound = outbound && n.gateway != nil
+	if err := l.open(ns, outbound && n.gateway != nil); err != nil {
+		return nil, errors.Join(fmt.Errorf("attach a namespace: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// open does the work of Attach.
+func (l *Link) open(ns int, outbound bool) (err error) {
+	n := l.network
 	var rtnl *socket
 	udp, tcp := -1, -1
 	err = inside(ns, func() (err error) {
-		if outbound {
+		if outbound || len(n.options.Local) > 0 {
 			if rtnl, err = openSocket(unix.NETLINK_ROUTE); err != nil {
 				return err
 			}
@@ -63,17 +68,22 @@ func (n *Network) Attach(ns int, outbound bool) (_ *Link, err error) {
 		defer rtnl.close()
 	}
 	if err != nil {
-		return l, err
+		return err
 	}
 	if l.names, err = serveNames(n.forwarder, udp, tcp, !outbound); err != nil {
-		return l, err
+		return err
+	}
+	for _, a := range n.options.Local {
+		if err := rtnl.do(addAddress(loopbackIndex, single(a))); err != nil {
+			return err
+		}
 	}
 	if outbound {
 		if err := l.connect(ns, rtnl); err != nil {
-			return l, err
+			return err
 		}
 	}
-	return l, n.register(l)
+	return n.register(l)
 }
 
 // connect makes the cable from the gateway into the namespace.
@@ -100,7 +110,7 @@ func (l *Link) connect(ns int, rtnl *socket) (err error) {
 	if v6.IsValid() {
 		l.addresses = append(l.addresses, v6)
 		gateSide = append(gateSide, addNeighbour(near.index, v6, far.mac), addRoute(single(v6), netip.Addr{}, near.index))
-		boxSide = append(boxSide, addAddress(far.index, single(v6)), addNeighbour(far.index, gatewayInside6, near.mac),
+		boxSide = append(boxSide, addAddress(far.index, single(v6)), addLocal(v6, far.index), addNeighbour(far.index, gatewayInside6, near.mac),
 			addRoute(netip.PrefixFrom(netip.IPv6Unspecified(), 0), gatewayInside6, far.index))
 	}
 	if n.gateway.quiet {
@@ -111,7 +121,10 @@ func (l *Link) connect(ns int, rtnl *socket) (err error) {
 	if err := n.gateway.rtnl.do(gateSide...); err != nil {
 		return err
 	}
-	return rtnl.do(boxSide...)
+	if err := rtnl.do(boxSide...); err != nil {
+		return err
+	}
+	return n.gateway.rtnl.ready(near.index)
 }
 
 // Addresses are the namespace's own: IPv4, and IPv6 where the host has it. There are

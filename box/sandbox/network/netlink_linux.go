@@ -182,14 +182,13 @@ func (s *socket) do(messages ...*message) error {
 	return errors.Join(errs...)
 }
 
-// dump asks for a list and gives each entry's body, behind the netlink header, to
-// each.
-func (s *socket) dump(m *message, each func(kind uint16, body []byte) error) error {
+// ask asks for one thing (with the flag ACK) or for a list (with the flag DUMP), and
+// gives the body of each, behind the netlink header, to each.
+func (s *socket) ask(m *message, each func(kind uint16, body []byte) error) error {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
 	s.seq++
 	binary.NativeEndian.PutUint32(m.b, uint32(len(m.b)))
-	binary.NativeEndian.PutUint16(m.b[6:], m.flags()|unix.NLM_F_DUMP)
 	binary.NativeEndian.PutUint32(m.b[8:], s.seq)
 	if err := unix.Sendto(s.fd, m.b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("%s: %w", m.what, err)

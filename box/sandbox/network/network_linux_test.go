@@ -207,8 +207,8 @@ func TestTwelveHundredEnvironmentsAreAliveAtOnce(t *testing.T) {
 		}
 		return nil
 	})
-	if got := strings.Count(space{n.Gateway()}.run(t, "ip", "-o", "link"), "\n"); got != 2 {
-		t.Errorf("the gateway has %d interfaces, want lo and its cable to the host", got)
+	if got := strings.Count(space{n.Gateway()}.run(t, "ip", "-o", "link"), "\n"); got != 4 {
+		t.Errorf("the gateway has %d interfaces, want lo, its cable to the host and the one to itself", got)
 	}
 }
 
@@ -318,4 +318,32 @@ func TestProbeSaysWhatThereIsAndChangesNothing(t *testing.T) {
 	if _, err := os.Stat("/run/kiln/settings.json"); err == nil {
 		t.Error("a probe wrote an account of settings")
 	}
+}
+
+func TestAnAddressOfTheHostCanBeTheEnvironmentsOwn(t *testing.T) {
+	w := outside(t)
+	w.greet(t, "[::]:80", "hello")
+	host.greet(t, "[::]:8080", "the host")
+	n := open(t, func(o *network.Options) {
+		o.Local = []netip.Addr{netip.MustParseAddr(host4), netip.MustParseAddr(host6)}
+	})
+	s, _ := attach(t, n)
+	without := newSpace(t)
+	l, err := n.Attach(without.fd, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, inside := range []space{s, without} {
+		for _, a := range []string{host4, host6} {
+			to := net.JoinHostPort(a, "8080")
+			unreachable(t, inside, to)
+			inside.greet(t, to, "inside")
+			if got, err := inside.visit(to); err != nil || !strings.HasPrefix(got, "inside") {
+				t.Errorf("visit %s: %q, %v", to, got, err)
+			}
+		}
+	}
+	reachable(t, s, world4+":80")
+	reachable(t, s, "["+world6+"]:80")
 }

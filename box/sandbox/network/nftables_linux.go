@@ -74,6 +74,12 @@ func rule(family byte, table, chain, comment string, expressions ...expression) 
 	return m.bytes(unix.NFTA_RULE_USERDATA, userdata(comment)...)
 }
 
+// before puts a rule before the one with a handle, instead of at the end.
+func (m *message) before(handle []byte) *message {
+	binary.NativeEndian.PutUint16(m.b[6:], m.flags()&^unix.NLM_F_APPEND)
+	return m.bytes(unix.NFTA_RULE_POSITION, handle...)
+}
+
 // userdata is a comment as the nft program would store it.
 func userdata(comment string) []byte {
 	return append(append([]byte{commentType, byte(len(comment) + 1)}, comment...), 0)
@@ -186,10 +192,10 @@ var (
 	masquerade = step("masq", func(*message) {})
 	drop       = decide(0)
 	accept     = decide(1)
-	// reset ends a TCP connect at once. The kernel sends as many as there are.
+	// reset ends a TCP connect at once.
 	reset = step("reject", func(m *message) { m.big(unix.NFTA_REJECT_TYPE, unix.NFT_REJECT_TCP_RST) })
-	// refuse answers "prohibited", which ends a connect at once. The kernel sends only
-	// a few of them in a second.
+	// refuse answers "prohibited". A TCP socket that is just connecting does not obey
+	// it before a second has passed, because here the answer comes too early.
 	refuse = step("reject", func(m *message) {
 		m.big(unix.NFTA_REJECT_TYPE, unix.NFT_REJECT_ICMPX_UNREACH).u8(unix.NFTA_REJECT_ICMP_CODE, unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED)
 	})

@@ -26,6 +26,9 @@ type Options struct {
 	Range netip.Prefix
 	// Deny are further destinations that no environment reaches.
 	Deny []netip.Prefix
+	// Local are addresses of the host that are each namespace's own inside, so that
+	// what the server opens there answers at the address that it has outside.
+	Local []netip.Addr
 	// Connections is how many connections of one environment the host keeps track of
 	// at once; 0 means 4,096. More are refused, since the host's table is one for all.
 	Connections int
@@ -62,6 +65,11 @@ func (o *Options) check() error {
 	for _, p := range o.Deny {
 		if !p.IsValid() {
 			return errors.New("a denied destination is not valid")
+		}
+	}
+	for _, a := range o.Local {
+		if !a.IsValid() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.Zone() != "" {
+			return fmt.Errorf("local address %s: want one that an interface of the host can have", a)
 		}
 	}
 	if o.Connections == 0 {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,17 +91,25 @@ func droppers() string {
 	if err != nil {
 		return err.Error()
 	}
-	said := "none"
-	for i, c := range chains {
-		if i == 0 {
-			said = ""
-		} else {
-			said += ", "
-		}
-		said += c.table + " " + c.name
+	rules, err := firewall.foreignRules("")
+	if err != nil {
+		return err.Error()
 	}
-	if len(chains) > 0 {
-		said += ": kiln adds two rules there while it runs"
+	for _, r := range rules { // the last one of a chain decides
+		if policy, forwards := chains[r.foreignChain]; forwards && r.refuses && !policy {
+			chains[r.foreignChain] = true
+		}
+	}
+	var names []string
+	for c, drops := range chains {
+		if drops {
+			names = append(names, c.table+" "+c.name)
+		}
+	}
+	slices.Sort(names)
+	said := "none"
+	if len(names) > 0 {
+		said = strings.Join(names, ", ") + ": kiln adds two rules there while it runs"
 	}
 	if legacyInUse() {
 		said += "; iptables-legacy is in use"

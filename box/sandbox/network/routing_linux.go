@@ -2,7 +2,9 @@ package network
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +13,9 @@ const (
 	vethPeer = 1 // VETH_INFO_PEER
 	create   = unix.NLM_F_ACK | unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	upFlag   = unix.IFF_UP
+	operUp   = 6 // IF_OPER_UP
+	// skipStatistics spares counters that nobody reads.
+	skipStatistics = 8 // RTEXT_FILTER_SKIP_STATS
 )
 
 // end is one end of a virtual cable.
@@ -121,6 +126,15 @@ func addRoute(to netip.Prefix, via netip.Addr, index int) *message {
 	return m.u32(unix.RTA_OIF, uint32(index))
 }
 
+// addLocal makes packets for an address the network's own at once. The kernel does it
+// by itself for a new IPv6 address, but later, and drops what comes before.
+func addLocal(a netip.Addr, index int) *message {
+	h := routeHeader(single(a), unix.RTN_LOCAL)
+	h[4], h[6] = unix.RT_TABLE_LOCAL, unix.RT_SCOPE_HOST
+	m := request("add local route to "+a.String(), unix.RTM_NEWROUTE, create, h...)
+	return m.bytes(unix.RTA_DST, a.AsSlice()...).u32(unix.RTA_OIF, uint32(index))
+}
+
 // deleteRoute removes the route that addRoute made.
 func deleteRoute(to netip.Prefix, index int) *message {
 	m := request("delete route to "+to.String(), unix.RTM_DELROUTE, unix.NLM_F_ACK, routeHeader(to, unix.RTN_UNICAST)...)
@@ -128,12 +142,6 @@ func deleteRoute(to netip.Prefix, index int) *message {
 		m.b[unix.SizeofNlMsghdr+6] = unix.RT_SCOPE_NOWHERE // any
 	}
 	return m.bytes(unix.RTA_DST, to.Addr().AsSlice()...).u32(unix.RTA_OIF, uint32(index))
-}
-
-// addProhibition answers what goes to a prefix with an error.
-func addProhibition(to netip.Prefix) *message {
-	m := request("prohibit "+to.String(), unix.RTM_NEWROUTE, create, routeHeader(to, unix.RTN_PROHIBIT)...)
-	return m.bytes(unix.RTA_DST, to.Masked().Addr().AsSlice()...)
 }
 
 // routeHeader is struct rtmsg.
@@ -161,36 +169,67 @@ type netInterface struct {
 	kind  string // "veth", "bridge", … or "" for hardware
 	mtu   int
 	up    bool
+	ready bool // the kernel sends through it
+}
+
+// parseInterface reads what the kernel says of an interface.
+func parseInterface(body []byte) (netInterface, bool) {
+	if len(body) < unix.SizeofIfInfomsg {
+		return netInterface{}, false
+	}
+	l := netInterface{
+		index: int(binary.NativeEndian.Uint32(body[4:])),
+		up:    binary.NativeEndian.Uint32(body[8:])&upFlag != 0,
+	}
+	attributes(body[unix.SizeofIfInfomsg:], func(kind uint16, data []byte) {
+		switch kind {
+		case unix.IFLA_IFNAME:
+			l.name = unix.ByteSliceToString(data)
+		case unix.IFLA_MTU:
+			if len(data) == 4 {
+				l.mtu = int(binary.NativeEndian.Uint32(data))
+			}
+		case unix.IFLA_OPERSTATE:
+			l.ready = len(data) == 1 && data[0] == operUp
+		case unix.IFLA_LINKINFO:
+			l.kind = unix.ByteSliceToString(attribute(data, unix.IFLA_INFO_KIND))
+		}
+	})
+	return l, true
 }
 
 // interfaces lists those of the socket's network.
 func (s *socket) interfaces() ([]netInterface, error) {
 	var list []netInterface
-	m := request("list interfaces", unix.RTM_GETLINK, 0, linkHeader(0, 0, 0)...)
-	err := s.dump(m, func(kind uint16, body []byte) error {
-		if kind != unix.RTM_NEWLINK || len(body) < unix.SizeofIfInfomsg {
-			return nil
+	m := request("list interfaces", unix.RTM_GETLINK, unix.NLM_F_DUMP, linkHeader(0, 0, 0)...)
+	err := s.ask(m, func(kind uint16, body []byte) error {
+		if l, ok := parseInterface(body); ok && kind == unix.RTM_NEWLINK {
+			list = append(list, l)
 		}
-		l := netInterface{
-			index: int(binary.NativeEndian.Uint32(body[4:])),
-			up:    binary.NativeEndian.Uint32(body[8:])&upFlag != 0,
-		}
-		attributes(body[unix.SizeofIfInfomsg:], func(kind uint16, data []byte) {
-			switch kind {
-			case unix.IFLA_IFNAME:
-				l.name = unix.ByteSliceToString(data)
-			case unix.IFLA_MTU:
-				if len(data) == 4 {
-					l.mtu = int(binary.NativeEndian.Uint32(data))
-				}
-			case unix.IFLA_LINKINFO:
-				l.kind = unix.ByteSliceToString(attribute(data, unix.IFLA_INFO_KIND))
-			}
-		})
-		list = append(list, l)
 		return nil
 	})
 	return list, err
+}
+
+// ready waits until the kernel sends through an interface that has just come up. It
+// throws packets away before, so that the first one would be sent again only after a
+// second. Newer kernels make it ready when they are asked.
+func (s *socket) ready(index int) error {
+	for range 200 {
+		var l netInterface
+		m := request("look at interface", unix.RTM_GETLINK, unix.NLM_F_ACK, linkHeader(index, 0, 0)...).u32(unix.IFLA_EXT_MASK, skipStatistics)
+		err := s.ask(m, func(kind uint16, body []byte) error {
+			if kind == unix.RTM_NEWLINK {
+				l, _ = parseInterface(body)
+			}
+			return nil
+		})
+		if err != nil || l.ready {
+			return err
+		}
+		time.Sleep(time.Millisecond) // the kernel is about to do it and tells nobody
+	}
+	return errors.New("an interface does not become ready")
 }
 
 // route is one entry of a routing table.
@@ -204,8 +243,8 @@ type route struct {
 // network itself among them.
 func (s *socket) routes() ([]route, error) {
 	var list []route
-	m := request("list routes", unix.RTM_GETROUTE, 0, make([]byte, unix.SizeofRtMsg)...)
-	err := s.dump(m, func(kind uint16, body []byte) error {
+	m := request("list routes", unix.RTM_GETROUTE, unix.NLM_F_DUMP, make([]byte, unix.SizeofRtMsg)...)
+	err := s.ask(m, func(kind uint16, body []byte) error {
 		if kind != unix.RTM_NEWROUTE || len(body) < unix.SizeofRtMsg {
 			return nil
 		}
