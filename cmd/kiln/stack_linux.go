@@ -210,10 +210,6 @@ func (s *stack) warm(ctx context.Context) {
 
 // retire makes the worker forget what calls are no longer resolved to.
 func (s *stack) retire(c catalog.Change) {
-	if c.Deleted {
-		s.worker.Forget(c.Function)
-		return
-	}
 	for _, r := range c.Retired {
 		s.worker.Drop(r)
 	}
@@ -224,9 +220,7 @@ func (s *stack) retire(c catalog.Change) {
 func (s *stack) sweepRootfs() {
 	inUse := map[string]bool{}
 	for _, e := range s.worker.Environments() {
-		if v, err := s.catalog.Version(e.Function, kiln.Qualifier(e.Version)); err == nil {
-			inUse[v.Package.SHA256] = true
-		}
+		inUse[e.Package] = true // which may not be the version's any more
 	}
 	known := s.catalog.Packages()
 	err := s.rootfs.GC(func(sha string) bool {
