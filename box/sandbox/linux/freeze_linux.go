@@ -17,13 +17,16 @@ type freezer struct {
 	state   *os.File // says how far it came; the same file on v1
 	on, off string   // what is written
 	frozen  string   // what state holds when nothing runs
+	// legacy is version 1, which asks each thread once and passes over one that was
+	// about to wait for the exec of its child: it must be told again.
+	legacy bool
 }
 
 // openFreezer opens the files of the v2 directory core, or of a v1 freezer's.
 func openFreezer(core, legacy string) (*freezer, error) {
 	if core == "" {
 		f, err := openControl(legacy, "freezer.state", os.O_RDWR)
-		return &freezer{control: f, state: f, on: "FROZEN", off: "THAWED", frozen: "FROZEN"}, err
+		return &freezer{control: f, state: f, on: "FROZEN", off: "THAWED", frozen: "FROZEN", legacy: true}, err
 	}
 	control, err := openControl(core, "cgroup.freeze", os.O_WRONLY)
 	if err != nil {
@@ -63,6 +66,11 @@ func (f *freezer) freeze() error {
 		}
 		if !p.nap() {
 			return fmt.Errorf("%s: %q was not reached within 2 s", f.state.Name(), f.frozen)
+		}
+		if f.legacy {
+			if err := f.stop(); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -165,18 +165,30 @@ func (x *box) Listen(string) (net.Listener, error) {
 	return net.Listen("tcp", "127.0.0.1:0")
 }
 
-// Freeze stops the processes of all groups with SIGSTOP.
+// Freeze stops the processes of all groups with SIGSTOP, and waits until they have
+// stopped where the system tells.
 func (x *box) Freeze() error {
 	giveBack, err := x.takeTurn(context.Background())
 	if err != nil {
 		return err
 	}
 	defer giveBack()
-	if !x.frozen {
-		x.signalGroups(syscall.SIGSTOP)
-		x.frozen = true
+	if x.frozen {
+		return nil
 	}
-	return nil
+	x.frozen = true
+	deadline := time.Now().Add(2 * time.Second)
+	for {
+		x.signalGroups(syscall.SIGSTOP) // again, for what was forked meanwhile
+		if allStopped(x.groups) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			x.thaw()
+			return fmt.Errorf("freeze sandbox %s: its processes do not stop", x.spec.ID)
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
 }
 
 // Thaw lets them go on with SIGCONT.
@@ -263,7 +275,8 @@ func (x *box) kill() error {
 	deadline := time.Now().Add(10 * time.Second)
 	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 10*time.Millisecond) {
 		x.signalGroups(syscall.SIGKILL)
-		if len(x.groups) == 0 {
+		if len(x.groups) == 0 || allDead(x.groups) {
+			clear(x.groups)
 			break
 		}
 		if time.Now().After(deadline) {

@@ -40,6 +40,7 @@ var contract = []clause{
 	{"a wrong spec is refused", wrongSpecs},
 	{"50 boxes live side by side", manyBoxes},
 	{"Destroy while programs start leaves none of them", destroyDuringStart},
+	{"anything may be done in any order by several at once", anyOrder},
 }
 
 func programGetsItsThings(t *testing.T, r *rig) {
