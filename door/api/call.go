@@ -12,6 +12,7 @@ import (
 // operation may need of HTTP beyond its own input.
 type call struct {
 	auth.Identity
+	room    *room  // where it comes from; nil is outside
 	id      string // the request id
 	label   string // the variable part of the path of kiln's own API
 	request *http.Request

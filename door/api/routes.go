@@ -12,12 +12,14 @@ type row struct {
 	path    string
 	methods string // "GET, POST"; "" leaves the judgement to the handler
 	open    bool   // answered whoever asks: the identity is not read
+	inside  bool   // answered to execution environments too
 	match   func(path string) (label string, ok bool)
 	serve   func(*Server, http.ResponseWriter, *http.Request, *call)
 }
 
 // rows is the routing table of the port, after the Host list and the guard against
 // other sites' pages: the first row that matches serves. The last one matches all.
+// Execution environments see the public API and nothing else of it.
 var rows = []row{
 	{path: "/healthz", methods: "GET, HEAD", open: true, match: exactly("/healthz"), serve: (*Server).healthy},
 	{path: "/readyz", methods: "GET, HEAD", open: true, match: exactly("/readyz"), serve: (*Server).ready},
@@ -28,11 +30,11 @@ var rows = []row{
 	{path: "/_kiln/v1/runtimes/{id}", methods: "POST, DELETE", match: below("/_kiln/v1/runtimes/"), serve: (*Server).changeRuntime},
 	{path: "/_kiln/v1/logs", methods: "GET, HEAD", match: exactly("/_kiln/v1/logs"), serve: (*Server).logs},
 	{path: "/_kiln/v1/environments", methods: "GET, HEAD", match: exactly("/_kiln/v1/environments"), serve: (*Server).environments},
-	{path: "/_kiln/v1/packages/{sha256}", methods: "GET, HEAD", open: true, match: below("/_kiln/v1/packages/"), serve: (*Server).download},
+	{path: "/_kiln/v1/packages/{sha256}", methods: "GET, HEAD", open: true, inside: true, match: below("/_kiln/v1/packages/"), serve: (*Server).download},
 	{path: "/_kiln/", match: under("/_kiln/"), serve: (*Server).noSuchPath},
 
-	{path: "/YYYY-MM-DD/", match: dated, serve: (*Server).lambdaAPI},
-	{path: "/", match: under("/"), serve: (*Server).unserved},
+	{path: "/YYYY-MM-DD/", inside: true, match: dated, serve: (*Server).lambdaAPI},
+	{path: "/", inside: true, match: under("/"), serve: (*Server).unserved},
 }
 
 // route gives the row that takes a path. A path that does not begin with a slash

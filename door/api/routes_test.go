@@ -56,6 +56,15 @@ func TestOnlyHealthAndTicketsAreAnsweredWithoutAskingWho(t *testing.T) {
 	}
 }
 
+func TestInsideThereIsThePublicAPIAndItsDownloads(t *testing.T) {
+	for i := range rows {
+		inside := rows[i].path == "/YYYY-MM-DD/" || rows[i].path == "/" || strings.Contains(rows[i].path, "/packages/")
+		if rows[i].inside != inside {
+			t.Errorf("%s: inside is %v, want %v", rows[i].path, rows[i].inside, inside)
+		}
+	}
+}
+
 func TestEveryRouteIsDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/KILN_API.md")
 	if err != nil {

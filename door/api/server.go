@@ -81,13 +81,16 @@ func New(o Options) *Server {
 // shutdown does not wait for them. Invocations are not touched.
 func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }
 
-// ServeHTTP answers every request: a panic becomes a 500, and only when the answer
-// had already begun is the connection cut, since a short answer would pass for a
-// whole one.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := &answer{ResponseWriter: w}
+// ServeHTTP answers every request from outside.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handle(w, r, nil) }
+
+// handle answers every request, of a room or from outside: a panic becomes a 500, and
+// only when the answer had already begun is the connection cut, since a short answer
+// would pass for a whole one.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request, from *room) {
+	a := &answer{ResponseWriter: w, room: from}
 	begin := time.Now()
-	c := &call{header: w.Header()}
+	c := &call{header: w.Header(), room: from}
 	defer func() {
 		broken := recover()
 		if broken != nil && broken != any(http.ErrAbortHandler) { // a panic value, not an error chain
@@ -124,6 +127,18 @@ func (s *Server) serve(w *answer, r *http.Request, c *call) {
 		return
 	}
 	row, label := route(r.URL.EscapedPath())
+	if c.room != nil {
+		if !row.inside {
+			forbid(w, clip(r.URL.EscapedPath())+" is not served inside of execution environments")
+			return
+		}
+		size := bodySize(r)
+		if !c.room.bodies.take(size) {
+			lambda.WriteError(w, crowded())
+			return
+		}
+		defer c.room.bodies.give(size)
+	}
 	if !row.allows(r.Method) {
 		w.Header().Set("Allow", row.methods)
 		s.problem(w, http.StatusMethodNotAllowed, kiln.Invalid, r.Method+" is not allowed here; allowed: "+row.methods)
@@ -131,7 +146,7 @@ func (s *Server) serve(w *answer, r *http.Request, c *call) {
 	}
 	if !row.open {
 		var err error
-		if c.Identity, err = s.gate.Identify(r); err != nil {
+		if c.Identity, err = s.identify(r, c.room); err != nil {
 			lambda.WriteError(w, s.fault(r.Context(), err))
 			return
 		}
@@ -140,7 +155,15 @@ func (s *Server) serve(w *answer, r *http.Request, c *call) {
 	row.serve(s, w, r, c)
 }
 
-// forbid answers 403 to a request that a page of another site may have sent.
+// identify says who sends a request: outside what it claims, inside whose room it is.
+func (s *Server) identify(r *http.Request, from *room) (auth.Identity, error) {
+	if from != nil {
+		return from.environment.Identify(r)
+	}
+	return s.gate.Identify(r)
+}
+
+// forbid answers 403 to a request that should not have come here.
 func forbid(w http.ResponseWriter, text string) {
 	lambda.WriteError(w, &lambda.Error{Code: lambda.AccessDeniedException, Message: text})
 }
@@ -156,12 +179,15 @@ func (s *Server) access(r *http.Request, a *answer, c *call, begin time.Time) {
 		slog.String("requestId", c.id), slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()),
 		slog.Int("status", cmp.Or(a.status, http.StatusOK)), slog.Int64("bytes", a.bytes),
 		slog.Duration("took", time.Since(begin)), slog.String("account", c.Account), slog.String("region", c.Region),
-		slog.String("remote", r.RemoteAddr))
+		slog.String("principal", c.Principal), slog.String("remote", r.RemoteAddr))
 }
 
-// answer is a ResponseWriter that remembers what was sent.
+// answer is a ResponseWriter that remembers what was sent. What is large and sent into
+// a room is in its purse until the room has taken it; when it does not fit, the
+// connection is cut: whoever asks for more than it reads does not get it.
 type answer struct {
 	http.ResponseWriter
+	room   *room
 	status int
 	bytes  int64
 }
@@ -178,6 +204,12 @@ func (a *answer) WriteHeader(status int) {
 func (a *answer) Write(p []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
+	}
+	if size := int64(len(p)); a.room != nil && size >= largeAnswer {
+		if !a.room.answers.take(size) {
+			panic(http.ErrAbortHandler)
+		}
+		defer a.room.answers.give(size)
 	}
 	n, err := a.ResponseWriter.Write(p)
 	a.bytes += int64(n)

@@ -29,6 +29,9 @@ func NewEnvironment(function kiln.FunctionID, role, token string) *Environment {
 	return &Environment{function.Scope, session(function, role), token}
 }
 
+// Principal gives the ARN of the role session that requests act as.
+func (e *Environment) Principal() string { return e.principal }
+
 // session gives the ARN of a function's session of its role, as AWS has it: the
 // role's name without its path, and the function's name as that of the session.
 func session(function kiln.FunctionID, role string) string {
