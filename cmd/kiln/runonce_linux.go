@@ -30,7 +30,7 @@ func runOnce(ctx context.Context, w world, c *config, f *function, payload []byt
 	if quiet {
 		log.out = io.Discard
 	}
-	s, err := openStack(ctx, c, stackOptions{dataDir: dir, runtimesDir: c.DataDir, sink: log, ahead: -1, warm: f.source.Language.Family() == "provided"}, clog)
+	s, err := openStack(ctx, c, stackOptions{dataDir: dir, runtimesDir: c.DataDir, sink: log, ahead: -1, port: insidePort, warm: f.source.Language.Family() == "provided"}, clog)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
 	}
 
 	var down atomic.Bool
-	s, err := openStack(ctx, c, stackOptions{dataDir: c.DataDir, runtimesDir: c.DataDir, warm: true, ready: func() error {
+	s, err := openStack(ctx, c, stackOptions{dataDir: c.DataDir, runtimesDir: c.DataDir, port: portOf(api), warm: true, ready: func() error {
 		if down.Load() {
 			return errors.New("the server is going down")
 		}

@@ -15,6 +15,7 @@ import (
 	"kiln"
 	"kiln/back/blobdir"
 	"kiln/back/sqlite"
+	"kiln/box/environment"
 	"kiln/box/rootfs"
 	"kiln/box/runtimes"
 	"kiln/box/sandbox"
@@ -54,6 +55,7 @@ type stackOptions struct {
 	runtimesDir string         // where runtimes are kept
 	sink        telemetry.Sink // nil: logs are kept in the data directory
 	ahead       int
+	port        int          // at which environments find the API inside
 	warm        bool         // make ahead what custom runtimes need
 	ready       func() error // for /readyz; nil is always ready
 }
@@ -95,16 +97,6 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	if s.runtimes, err = runtimes.Open(runtimes.Options{DataDir: o.runtimesDir, Logger: log, Check: s.checkRuntime()}); err != nil {
 		return s, err
 	}
-	builder, err := worker.NewBuilder(worker.BuilderOptions{
-		Runtimes: s.runtimes, Rootfs: s.rootfs, Driver: s.driver, Sink: sink, CPU: worker.CPU(c.CPUMode), Logger: log,
-	})
-	if err != nil {
-		return s, err
-	}
-	s.worker = worker.New(worker.Options{
-		Launcher: builder, IdleTimeout: c.IdleTimeout, MaxWaiting: c.MaxWaiting, MaxWait: c.MaxWait, MemoryBudget: c.MemoryBudget, Logger: log,
-	})
-	s.add("environments", s.endWorker)
 	s.catalog, err = catalog.Open(ctx, catalog.Options{
 		Store: s.store, Blobs: s.blobs, Preparer: preparer{s.runtimes, s.rootfs}, Inspect: rootfs.Inspect,
 		AccountConcurrency: c.AccountConcurrency, Logger: log,
@@ -113,6 +105,19 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		return s, err
 	}
 	s.addCloser("catalog", s.catalog.Close)
+	inside := &insideDoor{}
+	s.addCloser("api inside", inside.close) // after the environments that it serves
+	builder, err := worker.NewBuilder(worker.BuilderOptions{
+		Runtimes: s.runtimes, Rootfs: s.rootfs, Driver: s.driver, Sink: sink, CPU: worker.CPU(c.CPUMode),
+		Inside: &environment.Inside{Address: insideAddress(o.port), Door: inside}, Logger: log,
+	})
+	if err != nil {
+		return s, err
+	}
+	s.worker = worker.New(worker.Options{
+		Launcher: builder, IdleTimeout: c.IdleTimeout, MaxWaiting: c.MaxWaiting, MaxWait: c.MaxWait, MemoryBudget: c.MemoryBudget, Logger: log,
+	})
+	s.add("environments", s.endWorker)
 	s.addCloser("housekeeping", s.keepHouse(o.warm))
 	s.dispatch = dispatch.New(dispatch.Options{Catalog: s.catalog, Workers: []dispatch.Worker{s.worker}, AccountConcurrency: c.AccountConcurrency})
 	s.api = api.New(api.Options{
@@ -120,6 +125,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		Environments: s.environments, Doctor: s.doctor(), Ready: o.ready,
 		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, Logger: log,
 	})
+	inside.port = s.api.Inside()
 	return s, nil
 }
 
