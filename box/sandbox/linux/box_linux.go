@@ -270,6 +270,9 @@ func (x *box) Limit(milliCPU int64) error {
 		return fmt.Errorf("limit sandbox %s: %d milliCPU is negative", x.id, milliCPU)
 	}
 	if err := x.blank.group.quota(milliCPU); err != nil {
+		if x.over() { // it went away under our hands
+			return sandbox.ErrGone
+		}
 		return fmt.Errorf("limit sandbox %s: %w", x.id, err)
 	}
 	return nil
@@ -351,11 +354,6 @@ func (x *box) destroy() error {
 
 // Start executes a program in the box; see sandbox.Sandbox.
 func (x *box) Start(ctx context.Context, p sandbox.Program) (sandbox.Process, error) {
-	release, err := x.driver.slot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
 	giveBack, err := x.takeTurn(ctx)
 	if err != nil {
 		return nil, err
@@ -364,6 +362,11 @@ func (x *box) Start(ctx context.Context, p sandbox.Program) (sandbox.Process, er
 	if x.frozen {
 		return nil, sandbox.ErrFrozen
 	}
+	release, err := x.driver.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if err := x.clearAfterOOM(); err != nil {
 		return nil, fmt.Errorf("start %s in sandbox %s: %w", p.Path, x.id, err)
 	}

@@ -33,10 +33,12 @@ func branch(op uint16, k uint32, yes, no uint8) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_JMP | op | unix.BPF_K, K: k, Jt: yes, Jf: no}
 }
 
+// load takes a word of struct seccomp_data into the accumulator.
 func load(offset uint32) unix.SockFilter {
 	return statement(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, offset)
 }
 
+// answer ends the program.
 func answer(value uint32) unix.SockFilter { return statement(unix.BPF_RET|unix.BPF_K, value) }
 
 var (
@@ -48,6 +50,7 @@ var (
 // fail answers a call with an error.
 func fail(errno uint32) verdict { return verdict{refuse(errno)} }
 
+// refuse answers with an error.
 func refuse(errno uint32) unix.SockFilter { return answer(unix.SECCOMP_RET_ERRNO | errno) }
 
 // oneOf allows a call whose argument, cut down by mask, is one of the values.

@@ -84,7 +84,7 @@ func (f *furniture) assemble(sources []int) error {
 		if err != nil {
 			return fmt.Errorf("scratch directory at /tmp: %w", err)
 		}
-		if err := f.attach(c.mount, target); err != nil {
+		if err := f.attach(int(c.mount.Fd()), target); err != nil {
 			return fmt.Errorf("scratch directory at /tmp: %w", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 
 // scratch is the writable directory of one box, mounted and attached nowhere yet.
 type scratch struct {
-	mount int         // the detached mount
+	mount *os.File    // the detached mount
 	loop  *loopDevice // nil for a tmpfs
 	empty int64       // bytes used when nothing is in it
 	bytes int64
@@ -88,7 +89,7 @@ func (s *scratches) make(ctx context.Context, bytes int64) (*scratch, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &scratch{mount: mount, bytes: bytes}, nil
+		return &scratch{mount: os.NewFile(uintptr(mount), "scratch"), bytes: bytes}, nil
 	}
 	t, err := s.template(ctx, bytes)
 	if err != nil {
@@ -120,7 +121,7 @@ func (s *scratches) mount(image *os.File, bytes int64) (*scratch, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &scratch{mount: mount, loop: loop, bytes: bytes}
+	c := &scratch{mount: os.NewFile(uintptr(mount), "scratch"), loop: loop, bytes: bytes}
 	if c.empty, err = c.usedBlocks(); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
@@ -212,9 +213,9 @@ func (s *scratches) prepare(image *os.File, bytes int64) (int64, error) {
 		return 0, err
 	}
 	var st unix.Statfs_t
-	err = unix.Unlinkat(c.mount, "lost+found", unix.AT_REMOVEDIR)
+	err = unix.Unlinkat(int(c.mount.Fd()), "lost+found", unix.AT_REMOVEDIR)
 	if err == nil {
-		err = unix.Fstatfs(c.mount, &st)
+		err = unix.Fstatfs(int(c.mount.Fd()), &st)
 	}
 	return int64(st.Bavail), errors.Join(err, c.close(), c.loop.gone())
 }
@@ -260,7 +261,7 @@ func copySparse(dst, src *os.File) error {
 
 // give makes the directory the property of a user.
 func (c *scratch) give(uid int) error {
-	root, err := unix.Openat(c.mount, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := unix.Openat(int(c.mount.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -277,23 +278,23 @@ func (c *scratch) used() (int64, error) {
 	return max(0, n-c.empty), err
 }
 
+// usedBlocks is the number of bytes that files and the file system itself take.
 func (c *scratch) usedBlocks() (int64, error) {
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(c.mount, &st); err != nil {
+	conn, err := c.mount.SyscallConn() // which holds off a close meanwhile
+	if err == nil {
+		var answer error
+		err = conn.Control(func(fd uintptr) { answer = unix.Fstatfs(int(fd), &st) })
+		err = cmp.Or(err, answer)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("measure scratch directory: %w", err)
 	}
 	return int64(st.Blocks-st.Bfree) * st.Bsize, nil
 }
 
 // close drops the mount; the kernel clears the device when no namespace holds it.
-func (c *scratch) close() error {
-	if c.mount < 0 {
-		return nil
-	}
-	err := unix.Close(c.mount)
-	c.mount = -1
-	return err
-}
+func (c *scratch) close() error { return c.mount.Close() }
 
 // close forgets the templates and removes the directory.
 func (s *scratches) close() error {

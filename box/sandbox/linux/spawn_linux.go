@@ -41,6 +41,7 @@ func (s *script) try(name string, number uintptr, args ...uintptr) {
 	s.append(step{name: name, number: number, lenient: true}, args)
 }
 
+// append completes a step with its arguments.
 func (s *script) append(st step, args []uintptr) {
 	copy(st.args[:], args)
 	s.steps = append(s.steps, st)

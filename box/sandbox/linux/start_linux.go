@@ -95,7 +95,9 @@ func (x *box) adopt(c child) (sandbox.Process, error) {
 		delete(x.programs, p)
 	})
 	if err != nil {
-		return nil, errors.Join(err, unix.Kill(c.pid, unix.SIGKILL))
+		err = errors.Join(err, unix.Kill(c.pid, unix.SIGKILL))
+		reap(c.pid)
+		return nil, err
 	}
 	if x.programs == nil {
 		x.programs = map[*process]bool{}

@@ -49,6 +49,7 @@ var (
 	_ sandbox.HostPather = (*box)(nil)
 )
 
+// newBox names the directories of a box and makes none of them.
 func newBox(d *Driver, spec sandbox.Spec) *box {
 	dir := filepath.Join(d.dir, spec.ID)
 	return &box{

@@ -41,6 +41,7 @@ var contract = []clause{
 	{"50 boxes live side by side", manyBoxes},
 	{"Destroy while programs start leaves none of them", destroyDuringStart},
 	{"anything may be done in any order by several at once", anyOrder},
+	{"Destroy during anything else leaves whole answers", destroyDuringAnything},
 }
 
 func programGetsItsThings(t *testing.T, r *rig) {

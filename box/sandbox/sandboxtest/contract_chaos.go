@@ -45,6 +45,34 @@ func anyOrder(t *testing.T, r *rig) {
 	}
 }
 
+// destroyDuringAnything takes a box away from those who use it: every answer is
+// that of a whole box, or that it is gone.
+func destroyDuringAnything(t *testing.T, r *rig) {
+	for range 5 {
+		b := r.create(t)
+		start(t, b, "deaf").want(t, "ready")
+		var all sync.WaitGroup
+		for choice := 2; choice < 8; choice++ {
+			all.Go(func() {
+				for {
+					err := something(t, b, choice)
+					if errors.Is(err, sandbox.ErrGone) {
+						return
+					}
+					if err != nil {
+						t.Errorf("choice %d: %v", choice, err)
+						return
+					}
+				}
+			})
+		}
+		if err := b.Destroy(); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+	}
+}
+
 // something does one of the things that a box can do.
 func something(t *testing.T, b sandbox.Sandbox, choice int) error {
 	switch choice {
