@@ -124,3 +124,10 @@ func (n *Network) Dropped(comment string) (packets uint64, err error) {
 
 // RemoveForeign removes the rules of an owner from others' tables.
 func (f Firewall) RemoveForeign(owner string) error { return closeForeign(f.s, owner) }
+
+// Made counts the addresses that were given.
+func (n *Network) Made() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.next - firstPlace
+}

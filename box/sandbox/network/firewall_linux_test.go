@@ -252,6 +252,11 @@ func TestALastRuleThatRejectsEverythingIsPassed(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			w := outside(t)
 			w.greet(t, "[::]:80", "hello")
+			t.Cleanup(func() {
+				if err := stranger(t).Flush(); err != nil {
+					t.Error(err)
+				}
+			})
 			for _, family := range []string{"iptables-", "ip6tables-"} {
 				tool := family + kind
 				if _, err := exec.LookPath(tool); err != nil {
@@ -259,14 +264,7 @@ func TestALastRuleThatRejectsEverythingIsPassed(t *testing.T) {
 				}
 				host.run(t, tool, "-A", "FORWARD", "-p", "tcp", "--dport", "9999", "-j", "REJECT", "--reject-with", "tcp-reset")
 				host.run(t, tool, "-A", "FORWARD", "-j", "REJECT")
-				t.Cleanup(func() {
-					host.run(t, tool, "-F")
-					if kind == "nft" {
-						if err := stranger(t).Flush(); err != nil {
-							t.Error(err)
-						}
-					}
-				})
+				t.Cleanup(func() { host.run(t, tool, "-F") })
 				before := packets.ReplaceAllString(host.run(t, tool+"-save", "-t", "filter"), "")
 				t.Cleanup(func() {
 					after := packets.ReplaceAllString(host.run(t, tool+"-save", "-t", "filter"), "")

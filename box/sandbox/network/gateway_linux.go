@@ -98,8 +98,8 @@ func (g *gateway) connect(host *socket, p plan) error {
 		return err
 	}
 	g.up = far
-	host4, host6 := p.at(hostPlace)
-	gate4, gate6 := p.at(gatewayPlace)
+	host4, host6 := p.v4At(hostPlace), p.v6At(hostPlace)
+	gate4, gate6 := p.v4At(gatewayPlace), p.v6At(gatewayPlace)
 	hostSide := []*message{
 		raiseLink(near),
 		addNeighbour(near, gate4, hardware(gatewayPlace)),

@@ -13,7 +13,7 @@ import (
 // several goroutines.
 type Link struct {
 	network   *Network
-	place     int // 0 without a way out
+	place     place // none without a way out
 	addresses []netip.Addr
 	names     *nameServer
 
@@ -44,6 +44,10 @@ var (
 // no use any more.
 func (n *Network) Attach(ns int, outbound bool) (*Link, error) {
 	l := &Link{network: n}
+	if err := n.begin(l); err != nil {
+		return nil, fmt.Errorf("attach a namespace: %w", err)
+	}
+	defer n.making.Done()
 	if err := l.open(ns, outbound && n.gateway != nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("attach a namespace: %w", err), l.Close())
 	}
@@ -78,24 +82,29 @@ func (l *Link) open(ns int, outbound bool) (err error) {
 			return err
 		}
 	}
-	if outbound {
-		if err := l.connect(ns, rtnl); err != nil {
-			return err
-		}
+	if !outbound {
+		return nil
 	}
-	return n.register(l)
+	return l.connect(ns, rtnl)
 }
 
 // connect makes the cable from the gateway into the namespace.
-func (l *Link) connect(ns int, rtnl *socket) (err error) {
+func (l *Link) connect(ns int, rtnl *socket) error {
 	n := l.network
-	if l.place, err = n.takePlace(); err != nil {
+	p, err := n.takePlace()
+	if err != nil {
 		return err
 	}
-	v4, v6 := n.plan.at(l.place)
+	l.place = p
+	v4, v6 := n.plan.v4At(p.v4), n.plan.v6At(p.number)
 	l.addresses = append(l.addresses, v4)
-	near := end{name: fmt.Sprintf("e%d", l.place), index: firstCable + l.place, ns: -1, mac: hardware(gatewayPlace)}
-	far := end{name: insideName, index: insideIndex, ns: ns, mac: hardware(l.place)}
+	near := end{name: fmt.Sprintf("e%d", p.v4), index: firstCable + p.v4, ns: -1, mac: hardware(gatewayPlace)}
+	far := end{name: insideName, index: insideIndex, ns: ns, mac: hardware(p.v4)}
+	if p.used {
+		if err := n.forgetConnections(v4); err != nil {
+			return err
+		}
+	}
 	gateSide := []*message{
 		raiseLink(near.index),
 		addNeighbour(near.index, v4, far.mac),
@@ -149,18 +158,18 @@ func (l *Link) Cut() error {
 // from nobody then, and dropped. The cable is removed with others, a little later.
 func (l *Link) disconnect() error {
 	l.cutting.Do(func() {
-		if l.place == 0 {
+		if l.place.v4 == 0 {
 			return
 		}
 		var forget []*message
 		for _, a := range l.addresses {
-			forget = append(forget, deleteRoute(single(a), firstCable+l.place))
+			forget = append(forget, deleteRoute(single(a), firstCable+l.place.v4))
 		}
 		err := l.network.gateway.rtnl.do(forget...)
 		if err != nil && !errors.Is(err, unix.ESRCH) { // the namespace is gone, and the cable with it
 			l.cutErr = fmt.Errorf("cut a namespace off: %w", err)
 		}
-		l.network.remover.remove(l.place)
+		l.network.remover.remove(l.place.v4)
 	})
 	return l.cutErr
 }

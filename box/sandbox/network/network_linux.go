@@ -28,10 +28,12 @@ type Network struct {
 	remover  *remover
 	watch    *watch
 
-	mu    sync.Mutex
-	links map[*Link]struct{} // nil once closed
-	free  []int              // places given back, the longest unused first
-	next  int                // the first place that was never used
+	mu     sync.Mutex
+	links  map[*Link]struct{} // nil once closed
+	free   []int              // places given back, the longest unused first
+	next   int                // the first place that was never used
+	number uint64             // of the next IPv6 address
+	making sync.WaitGroup     // Attach calls under way
 
 	closing  sync.Once
 	closeErr error
@@ -50,6 +52,7 @@ func Open(options Options) (*Network, error) {
 		forwarder: newForwarder(options.ResolvConf),
 		links:     map[*Link]struct{}{},
 		next:      firstPlace,
+		number:    firstPlace,
 	}
 	if !options.Outbound {
 		return n, nil
@@ -178,6 +181,7 @@ func (n *Network) Close() error {
 		links := n.links
 		n.links = nil
 		n.mu.Unlock()
+		n.making.Wait()
 		var errs []error
 		for l := range links {
 			errs = append(errs, l.Close())
@@ -213,21 +217,31 @@ func (n *Network) release() error {
 	return errors.Join(errs...)
 }
 
-// takePlace gives an address that nobody has; the ones given back longest ago come
-// last, since the outside may still send to them.
-func (n *Network) takePlace() (int, error) {
+// place is what one environment has its addresses from.
+type place struct {
+	v4     int    // the place in the range; 0 is none
+	used   bool   // somebody had it before
+	number uint64 // of the IPv6 address, which nobody had or will have
+}
+
+// takePlace gives a place that nobody has. Those given back longest ago come first,
+// and all come after the ones never used, since the outside may still send to them.
+func (n *Network) takePlace() (place, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.next < firstPlace+n.plan.places() {
+	p := place{number: n.number}
+	switch {
+	case n.next < firstPlace+n.plan.places():
+		p.v4 = n.next
 		n.next++
-		return n.next - 1, nil
+	case len(n.free) > 0:
+		p.v4, p.used = n.free[0], true
+		n.free = n.free[1:]
+	default:
+		return place{}, fmt.Errorf("all %d addresses of %s are in use", n.plan.places(), n.plan.v4)
 	}
-	if len(n.free) == 0 {
-		return 0, fmt.Errorf("all %d addresses of %s are in use", n.plan.places(), n.plan.v4)
-	}
-	place := n.free[0]
-	n.free = n.free[1:]
-	return place, nil
+	n.number++
+	return p, nil
 }
 
 // givePlace takes an address back.
@@ -237,14 +251,16 @@ func (n *Network) givePlace(place int) {
 	n.free = append(n.free, place)
 }
 
-// register counts a link, unless the network is closed.
-func (n *Network) register(l *Link) error {
+// begin counts a link that is being made, unless the network is closed; done must
+// follow.
+func (n *Network) begin(l *Link) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.links == nil {
 		return errors.New("the network is closed")
 	}
 	n.links[l] = struct{}{}
+	n.making.Add(1)
 	return nil
 }
 

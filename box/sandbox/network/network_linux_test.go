@@ -347,3 +347,123 @@ func TestAnAddressOfTheHostCanBeTheEnvironmentsOwn(t *testing.T) {
 	reachable(t, s, world4+":80")
 	reachable(t, s, "["+world6+"]:80")
 }
+
+func TestWhatWasMeantForAnEarlierOwnerOfAnAddressDoesNotCome(t *testing.T) {
+	w := outside(t)
+	n := open(t, func(o *network.Options) { o.Range = netip.MustParsePrefix("10.77.0.0/27") })
+	there := w.packet(t, world4+":7")
+	there6 := w.packet(t, "["+world6+"]:7")
+	first, l := attach(t, n)
+	addresses := l.Addresses()
+	knock := func(s space) (back []func() error, here []*net.UDPConn) {
+		t.Helper()
+		for i, listener := range []*net.UDPConn{there, there6} {
+			c := s.packet(t, net.JoinHostPort(addresses[i].String(), "4000"))
+			if _, err := c.WriteTo([]byte("x"), listener.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			_, from, err := read(listener, time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			here = append(here, c)
+			back = append(back, func() error {
+				_, err := listener.WriteToUDPAddrPort([]byte("for the first"), from)
+				return err
+			})
+		}
+		return back, here
+	}
+	back, here := knock(first)
+	for i := range back {
+		if err := back[i](); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := read(here[i], time.Second); err != nil {
+			t.Fatalf("control: the first owner hears nothing: %v", err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 5*time.Second, func() error {
+		if !n.Settled() {
+			return errors.New("the first cable is still there")
+		}
+		return nil
+	})
+	for range 14 {
+		attach(t, n)
+	}
+	bystander := host.packet(t, host4+":4001") // whose connection is not forgotten
+	if _, err := bystander.WriteTo([]byte("x"), there.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	tracked := connections(t)
+	next, l := attach(t, n)
+	if got := l.Addresses(); got[0] != addresses[0] || got[1] == addresses[1] {
+		t.Fatalf("addresses %v, want the first's for IPv4 and a new one for IPv6 (%v)", got, addresses)
+	}
+	c := next.packet(t, net.JoinHostPort(addresses[0].String(), "4000"))
+	if err := back[0](); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := read(c, 200*time.Millisecond); err == nil {
+		t.Errorf("at %s came %q", addresses[0], got)
+	}
+	now := connections(t)
+	if strings.Contains(now, "src="+addresses[0].String()+" ") || !strings.Contains(tracked, "src="+addresses[0].String()+" ") {
+		t.Errorf("connections before:\n%s\nafter:\n%s", tracked, now)
+	}
+	if !strings.Contains(now, "sport=4001") {
+		t.Errorf("a connection of the host itself was forgotten:\n%s", now)
+	}
+}
+
+// connections lists what the host tracks.
+func connections(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/net/nf_conntrack")
+	if err != nil {
+		t.Skipf("needs a kernel that lists tracked connections: %v", err)
+	}
+	return string(text)
+}
+
+func TestAnAttachThatMeetsCloseFailsCleanly(t *testing.T) {
+	outside(t)
+	n := open(t)
+	done := make(chan error)
+	for range 4 {
+		go func() {
+			for {
+				fd, err := network.NewNamespace(loopbackUp)
+				if err == nil {
+					var l *network.Link
+					if l, err = n.Attach(fd, true); err == nil {
+						err = l.Close()
+					}
+					unix.Close(fd)
+				}
+				if err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
+	}
+	within(t, 5*time.Second, func() error {
+		if n.Made() < 8 {
+			return errors.New("few namespaces were attached")
+		}
+		return nil
+	})
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	for range 4 {
+		if err := <-done; !strings.Contains(err.Error(), "the network is closed") {
+			t.Error(err)
+		}
+	}
+}

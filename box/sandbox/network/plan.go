@@ -106,17 +106,22 @@ func (p plan) places() int {
 	return 1<<bits - firstPlace - 1 // the last address would be a broadcast to some programs
 }
 
-// at gives the addresses of a place; the second is the zero address without IPv6.
-func (p plan) at(place int) (v4, v6 netip.Addr) {
+// v4At gives the IPv4 address of a place.
+func (p plan) v4At(place int) netip.Addr {
 	a := p.v4.Addr().As4()
 	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+uint32(place))
-	v4 = netip.AddrFrom4(a)
-	if p.v6.IsValid() {
-		b := p.v6.Addr().As16()
-		binary.BigEndian.PutUint32(b[12:], uint32(place))
-		v6 = netip.AddrFrom16(b)
+	return netip.AddrFrom4(a)
+}
+
+// v6At gives the IPv6 address with a number, of which there are so many that none is
+// given twice; the zero address without IPv6.
+func (p plan) v6At(number uint64) netip.Addr {
+	if !p.v6.IsValid() {
+		return netip.Addr{}
 	}
-	return v4, v6
+	b := p.v6.Addr().As16()
+	binary.BigEndian.PutUint64(b[8:], number)
+	return netip.AddrFrom16(b)
 }
 
 // hardware is the hardware address of a place, which only the two ends of one cable

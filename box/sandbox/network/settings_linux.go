@@ -254,8 +254,8 @@ func (l *ledger) restoreFamily(r record, family string) error {
 func (l *ledger) load() record {
 	var r record
 	text, err := os.ReadFile(l.path("settings.json"))
-	if err != nil || json.Unmarshal(text, &r) != nil || r.Place != place() {
-		r = record{Place: place()}
+	if err != nil || json.Unmarshal(text, &r) != nil || r.Place != thisNetwork() {
+		r = record{Place: thisNetwork()}
 	}
 	for _, m := range []*map[string]string{&r.Before, &r.After, &r.Written} {
 		if *m == nil {
@@ -289,8 +289,8 @@ func (l *ledger) remove() error {
 	return nil
 }
 
-// place names this boot and this network.
-func place() string {
+// thisNetwork names this boot and this network.
+func thisNetwork() string {
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it, the network alone
 	var st unix.Stat_t
 	_ = unix.Stat("/proc/thread-self/ns/net", &st) // 0 is a place too
