@@ -2,9 +2,11 @@ package network_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -466,4 +468,63 @@ func TestAnAttachThatMeetsCloseFailsCleanly(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+func TestAfterCloseNoDescriptorAndNoGoroutineIsLeft(t *testing.T) {
+	w := outside(t)
+	w.greet(t, "[::]:80", "hello")
+	spaces := []space{newSpace(t), newSpace(t), newSpace(t)}
+	count := func() (descriptors, goroutines int) {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list), runtime.NumGoroutine()
+	}
+	run := func(owner string) {
+		n, err := network.Open(network.Options{Owner: owner, RunDir: t.TempDir(), Outbound: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range spaces {
+			if _, err := n.Attach(s.fd, true); err != nil {
+				t.Fatal(err)
+			}
+			reachable(t, s, world4+":80")
+		}
+		if err := n.Close(); err != nil { // with the links that nobody closed
+			t.Fatal(err)
+		}
+		for i, s := range spaces { // attached once, as it must be
+			if got := s.run(t, "ip", "-o", "link"); strings.Contains(got, "eth0") {
+				t.Errorf("after Close a namespace has %s", got)
+			}
+			spaces[i] = newSpace(t)
+		}
+	}
+	run("first") // what is made once for all stays
+	descriptors, goroutines := count()
+	for range 3 {
+		run("again")
+	}
+	within(t, 5*time.Second, func() error {
+		d, g := count()
+		if d -= 3 * len(spaces); d > descriptors || g > goroutines { // the new namespaces
+			return fmt.Errorf("%d descriptors, %d before; %d goroutines, %d before", d, descriptors, g, goroutines)
+		}
+		return nil
+	})
+}
+
+func TestAStrictReversePathFilterOfTheHostIsPassed(t *testing.T) {
+	w := outside(t)
+	w.greet(t, "[::]:80", "hello")
+	for _, name := range []string{"ipv4/conf/all/rp_filter", "ipv4/conf/default/rp_filter"} {
+		old := setting(t, name)
+		setting(t, name, "1")
+		t.Cleanup(func() { setting(t, name, old) })
+	}
+	n := open(t)
+	s, _ := attach(t, n)
+	reachable(t, s, world4+":80")
 }

@@ -37,22 +37,28 @@ const (
 // get gives the host's resolvers. The file is read again when it has changed.
 func (r *resolvers) get(now time.Time) resolverConfig {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.current.attempts > 0 && now.Sub(r.looked) < lookAgain {
-		return r.current
+	current, seen := r.current, r.seen
+	due := current.attempts == 0 || now.Sub(r.looked) >= lookAgain
+	if due {
+		r.looked = now
 	}
-	r.looked = now
+	r.mu.Unlock()
+	if !due {
+		return current
+	}
 	info, err := os.Stat(r.path)
-	if err == nil && r.seen != nil && os.SameFile(info, r.seen) && info.Size() == r.seen.Size() && info.ModTime().Equal(r.seen.ModTime()) {
-		return r.current
+	if err == nil && seen != nil && os.SameFile(info, seen) && info.Size() == seen.Size() && info.ModTime().Equal(seen.ModTime()) {
+		return current
 	}
 	var text []byte
 	if err == nil && info.Size() <= largestResolvers {
 		text, _ = os.ReadFile(r.path) // unreadable is as good as missing
 	}
-	r.seen = info
-	r.current = parseResolvers(text)
-	return r.current
+	current = parseResolvers(text)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen, r.current = info, current
+	return current
 }
 
 // parseResolvers reads a file of resolvers (resolv.conf(5)). Without any, the one on
