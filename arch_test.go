@@ -30,7 +30,7 @@ var rooms = map[string][]string{
 
 	"box/sandbox":             {},
 	"box/sandbox/sandboxtest": {"box/sandbox"},
-	"box/sandbox/linux":       {"box/sandbox"},
+	"box/sandbox/linux":       {"box/sandbox", "box/sandbox/network"},
 	"box/sandbox/process":     {"box/sandbox"},
 	"box/sandbox/network":     {},
 	"box/rapi":                {""},
@@ -55,7 +55,7 @@ var rooms = map[string][]string{
 
 	"cmd/kiln": {
 		"", "telemetry", "telemetry/logs", "client", "internal/pack", "back/sqlite", "back/blobdir",
-		"box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs",
+		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs",
 		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/environment", "box/runtimes", "box/rootfs"},

@@ -73,6 +73,10 @@ type Spec struct {
 	// no scratch directory: /tmp is then as read-only as the rest.
 	ScratchBytes int64
 	Hostname     string
+	// Outbound lets the processes of the box open connections to the outside where the
+	// driver's capabilities have it. Without it a box with a network of its own reaches
+	// what Listen opened, and nothing else.
+	Outbound bool
 }
 
 // Mount shows a host file or directory, read-only, at Target inside the box.

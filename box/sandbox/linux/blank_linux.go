@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"kiln/box/sandbox/network"
 )
 
 // blank is a box without a file system: namespaces, a running init, control groups
@@ -16,7 +18,8 @@ type blank struct {
 	name  string // of its kernel objects
 	uid   int
 	init  child
-	line  int // the init ends when this is closed, by us or by our death
+	line  int           // the init ends when this is closed, by us or by our death
+	link  *network.Link // name server and way out; nil without a network
 	group *group
 	dead  chan struct{} // closed when the init has been reaped
 	watch *reaper
@@ -102,8 +105,24 @@ func (d *Driver) makeBlank() (b *blank, err error) {
 	if err != nil {
 		return b, err
 	}
+	if d.options.Network != nil {
+		if b.link, err = d.options.attach(b.init.pid); err != nil {
+			return b, err
+		}
+	}
 	b.watch, err = reapWhenDone(b.init, func(unix.WaitStatus, error) { close(b.dead) })
 	return b, err
+}
+
+// attach gives the network of a process, which nobody has reaped, its name server and
+// way out.
+func (o *Options) attach(pid int) (*network.Link, error) {
+	ns, err := unix.Open(fmt.Sprintf("/proc/%d/ns/net", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open network of init: %w", err)
+	}
+	defer unix.Close(ns)
+	return o.Network.Attach(ns, true)
 }
 
 // enterFreshNamespaces puts the calling thread into new namespaces whose only file
@@ -207,6 +226,9 @@ func (d *Driver) destroyBlank(b *blank) error {
 		case <-timer.C: // something in the box hangs in the kernel
 			errs = append(errs, errors.New("its processes do not end"))
 		}
+	}
+	if b.link != nil {
+		errs = append(errs, b.link.Close())
 	}
 	if b.group != nil {
 		errs = append(errs, b.group.remove())

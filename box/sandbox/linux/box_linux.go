@@ -67,6 +67,11 @@ func (x *box) make(ctx context.Context) error {
 			return fmt.Errorf("give scratch directory to %d: %w", x.blank.uid, err)
 		}
 	}
+	if x.blank.link != nil && !x.spec.Outbound {
+		if err := x.blank.link.Cut(); err != nil {
+			return err
+		}
+	}
 	g := x.blank.group
 	if err := g.limit(x.spec.MemoryBytes, x.spec.PIDs, x.spec.CPUWeight); err != nil {
 		return fmt.Errorf("limit: %w", err)
@@ -232,8 +237,11 @@ func (x *box) Freeze() error {
 	if x.frozen {
 		return nil
 	}
+	x.holdAnswers()
 	if err := x.blank.group.freezer.freeze(); err != nil {
-		return errors.Join(fmt.Errorf("freeze sandbox %s: %w", x.id, err), x.blank.group.freezer.thaw())
+		err = errors.Join(fmt.Errorf("freeze sandbox %s: %w", x.id, err), x.blank.group.freezer.thaw())
+		x.giveAnswers()
+		return err
 	}
 	x.frozen = true
 	return nil
@@ -257,8 +265,23 @@ func (x *box) thaw() error {
 	if err := x.blank.group.freezer.thaw(); err != nil {
 		return fmt.Errorf("thaw sandbox %s: %w", x.id, err)
 	}
+	x.giveAnswers()
 	x.frozen = false
 	return nil
+}
+
+// holdAnswers makes the name server wait, since nobody is there to listen.
+func (x *box) holdAnswers() {
+	if x.blank.link != nil {
+		x.blank.link.Freeze()
+	}
+}
+
+// giveAnswers lets the name server go on.
+func (x *box) giveAnswers() {
+	if x.blank.link != nil {
+		x.blank.link.Thaw()
+	}
 }
 
 // Limit changes the CPU quota; 0 takes it away.
@@ -291,6 +314,7 @@ func (x *box) KillAll() error {
 	for _, p := range x.living() {
 		<-p.exited
 	}
+	x.giveAnswers()
 	x.frozen = false
 	return nil
 }

@@ -124,6 +124,7 @@ func (d *Driver) Capabilities() sandbox.Capabilities {
 		ScratchOnDisk:     d.scratches.onDisk(),
 		Freeze:            true,
 		SyscallFilter:     true,
+		OutboundNetwork:   d.options.Network != nil && d.options.Network.Outbound(),
 	}
 }
 

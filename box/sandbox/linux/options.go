@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"regexp"
+
+	"kiln/box/sandbox/network"
 )
 
 // Options is what a driver needs to know. Owner and StateDir are required.
@@ -25,6 +27,9 @@ type Options struct {
 	// Concurrency is how many boxes are made or entered at once; 0 means as many as
 	// processors, at least 2. More are slower for all.
 	Concurrency int
+	// Network gives boxes a name server, and those that ask for it a way out; nil gives
+	// neither. It is closed by whoever opened it, after the driver.
+	Network *network.Network
 	// Logger hears what the driver does beside the calls: refills, sweeps, leaks.
 	Logger *slog.Logger
 

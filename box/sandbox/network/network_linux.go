@@ -66,6 +66,9 @@ func Open(options Options) (*Network, error) {
 	return n, nil
 }
 
+// Outbound says whether namespaces can have a way out.
+func (n *Network) Outbound() bool { return n.gateway != nil }
+
 // open makes everything that all namespaces share.
 func (n *Network) open() (err error) {
 	if n.host, err = openSocket(unix.NETLINK_ROUTE); err != nil {

@@ -22,6 +22,9 @@ func Open(Options) (*Network, error) {
 	return nil, fmt.Errorf("%w: it needs Linux, and this is %s", ErrUnsupported, runtime.GOOS)
 }
 
+// Outbound is false.
+func (*Network) Outbound() bool { return false }
+
 // Attach always fails.
 func (*Network) Attach(int, bool) (*Link, error) { return nil, ErrUnsupported }
 
