@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -298,6 +299,37 @@ func TestAProcessThatDiesWithARequestUnderWayHarmsNobody(t *testing.T) {
 			t.Errorf("after that: %s", got)
 		}
 	}
+}
+
+func TestSilentConnectionsOfOneFunctionTakeNothingFromOthers(t *testing.T) {
+	s, c := insideServer(t)
+	create(t, c, "other", needPython(t), "app.handler", zipOf(t, file{Name: "app.py", Text: insideCode(t)}), memory(256), timeout(60))
+	if got := answer(t, c, "other", `{"do":"self","depth":1}`); got != `[200, "bottom"]` {
+		t.Fatal(got)
+	}
+	before := descriptors(t, s)
+	var got []any
+	ask(t, c, object{"do": "flood"}, &got)
+	if len(got) != 2 || got[0].(float64) < 900 {
+		t.Fatalf("the function opened %v", got)
+	}
+	// 256 of its connections are taken up; the others wait without costing anything.
+	if now := descriptors(t, s); now > before+400 {
+		t.Errorf("the server had %d descriptors and has %d", before, now)
+	}
+	if got := answer(t, c, "other", `{"do":"self","depth":1}`); got != `[200, "bottom"]` {
+		t.Errorf("the other function: %s", got)
+	}
+}
+
+// descriptors counts what the server has open.
+func descriptors(t testing.TB, s *server) int {
+	t.Helper()
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
 }
 
 func TestAServerThatStopsEndsNestedCallsThatDoNot(t *testing.T) {

@@ -102,6 +102,13 @@ def handler(event, context):
         while part := c.recv(65536):
             heard += part
         return heard.split(b"\r\n\r\n", 1)[1].decode()
+    if do == "flood":  # connections that say nothing, as many as there can be
+        host, port = os.environ["AWS_ENDPOINT_URL"][len("http://"):].split(":")
+        try:
+            while True:
+                held.append(socket.create_connection((host, int(port)), 2))
+        except OSError as e:
+            return [len(held), type(e).__name__]
     if do == "leave":  # with a request under way
         threading.Thread(target=send, args=("POST", invocations(event["name"]), event["payload"])).start()
         time.sleep(event["after"])
