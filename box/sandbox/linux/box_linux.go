@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"runtime"
 	"sync"
 
@@ -169,62 +167,6 @@ func (x *box) takeTurn(ctx context.Context) (giveBack func(), err error) {
 		return nil, sandbox.ErrGone
 	}
 	return func() { <-x.turn }, nil
-}
-
-// Listen opens a TCP listener in the box's network; see sandbox.Sandbox.
-func (x *box) Listen(address string) (net.Listener, error) {
-	giveBack, err := x.takeTurn(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	defer giveBack()
-	tcp, err := net.ResolveTCPAddr("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen in sandbox %s: %w", x.id, err)
-	}
-	var fd int
-	err = x.driver.threads.run(func() error {
-		if err := unix.Setns(x.blank.init.pidfd, unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter network: %w", err)
-		}
-		var err error
-		fd, err = listen(tcp)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listen in sandbox %s on %s: %w", x.id, address, err)
-	}
-	file := os.NewFile(uintptr(fd), "listener")
-	defer file.Close()
-	return net.FileListener(file)
-}
-
-// listen opens a listening socket in the calling thread's network.
-func listen(address *net.TCPAddr) (int, error) {
-	family, sockaddr := unix.AF_INET6, unix.Sockaddr(nil)
-	if ip := address.IP.To4(); ip != nil {
-		family, sockaddr = unix.AF_INET, &unix.SockaddrInet4{Port: address.Port, Addr: [4]byte(ip)}
-	} else {
-		v6 := &unix.SockaddrInet6{Port: address.Port}
-		copy(v6.Addr[:], address.IP.To16())
-		sockaddr = v6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return -1, fmt.Errorf("socket: %w", err)
-	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
-		if err = unix.Bind(fd, sockaddr); err == nil {
-			err = unix.Listen(fd, 1024)
-		}
-		if err == nil {
-			return fd, nil
-		}
-		unix.Close(fd)
-		return -1, err
-	}
-	unix.Close(fd)
-	return -1, err
 }
 
 // Freeze stops every program of the box; see sandbox.Sandbox.

@@ -14,6 +14,15 @@ import (
 
 var _ sandbox.MultiListener = (*box)(nil)
 
+// Listen opens a TCP listener in the box's network; see sandbox.Sandbox.
+func (x *box) Listen(address string) (net.Listener, error) {
+	open, err := x.ListenAll(address)
+	if err != nil {
+		return nil, err
+	}
+	return open[0], nil
+}
+
 // ListenAll opens TCP listeners in the box's network with one thread that enters it
 // once; see sandbox.MultiListener. Entering takes ten times as long as listening.
 func (x *box) ListenAll(addresses ...string) ([]net.Listener, error) {
@@ -47,7 +56,10 @@ func (x *box) ListenAll(addresses ...string) ([]net.Listener, error) {
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil && x.over(): // it went away under our hands
+		return nil, sandbox.ErrGone
+	case err != nil:
 		return nil, fmt.Errorf("listen in sandbox %s: %w", x.id, err)
 	}
 	open := make([]net.Listener, 0, len(files))
@@ -62,4 +74,32 @@ func (x *box) ListenAll(addresses ...string) ([]net.Listener, error) {
 		open = append(open, l)
 	}
 	return open, nil
+}
+
+// listen opens a listening socket in the calling thread's network.
+func listen(address *net.TCPAddr) (int, error) {
+	family, sockaddr := unix.AF_INET6, unix.Sockaddr(nil)
+	if ip := address.IP.To4(); ip != nil {
+		family, sockaddr = unix.AF_INET, &unix.SockaddrInet4{Port: address.Port, Addr: [4]byte(ip)}
+	} else {
+		v6 := &unix.SockaddrInet6{Port: address.Port}
+		copy(v6.Addr[:], address.IP.To16())
+		sockaddr = v6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
+		if err = unix.Bind(fd, sockaddr); err == nil {
+			err = unix.Listen(fd, 1024)
+		}
+		if err == nil {
+			return fd, nil
+		}
+		unix.Close(fd)
+		return -1, err
+	}
+	unix.Close(fd)
+	return -1, err
 }
