@@ -39,6 +39,8 @@ type Config struct {
 	Architecture string            // "x86_64" or "arm64"
 	Environment  map[string]string // nil: absent; empty: sent as {}
 	LogGroup     string            // "" is /aws/lambda/<name>
+	// NoOutbound keeps the function from opening connections to the outside.
+	NoOutbound bool
 }
 
 // Package is the code of a version: a zip kept by its digest.

@@ -58,6 +58,10 @@ func newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunction, error)
 	if err != nil {
 		return NewFunction{}, err
 	}
+	out, err := outbound(labels)
+	if err != nil {
+		return NewFunction{}, err
+	}
 	cfg := kiln.Config{
 		Description: value(in.Description), Runtime: *in.Runtime, Handler: *in.Handler, Role: *in.Role,
 		Timeout:      cmp.Or(time.Duration(value(in.Timeout))*time.Second, kiln.DefaultTimeout),
@@ -65,6 +69,7 @@ func newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunction, error)
 		StorageMB:    kiln.DefaultStorageMB,
 		Architecture: cmp.Or(architecture(in.Architectures), lambda.ArchitectureX8664),
 		Environment:  vars,
+		NoOutbound:   !out,
 	}
 	if in.EphemeralStorage != nil {
 		cfg.StorageMB = int(*in.EphemeralStorage.Size)

@@ -23,6 +23,22 @@ var reservedVariables = map[string]bool{
 	"AWS_LAMBDA_METADATA_API": true, "AWS_LAMBDA_METADATA_TOKEN": true,
 }
 
+// networkTag is the tag by which a function is created without outbound network, since
+// Lambda has no member for it.
+const networkTag = "kiln:network"
+
+// outbound says whether the tags of a new function leave it its outbound network.
+func outbound(tags map[string]string) (bool, error) {
+	switch v, given := tags[networkTag]; {
+	case !given || v == "outbound":
+		return true, nil
+	case v == "none":
+		return false, nil
+	default:
+		return false, invalid("The tag " + networkTag + " is none or outbound: " + clip(v))
+	}
+}
+
 // maxTags is how many tags a function may have.
 const maxTags = 50
 

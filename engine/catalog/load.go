@@ -14,15 +14,15 @@ import (
 
 // load reads the book and gives the versions that wait for their package.
 func (c *Catalog) load(ctx context.Context) ([]job, error) {
-	parts, known, err := readRecords(ctx, c.o.Store)
+	parts, mark, err := readRecords(ctx, c.o.Store)
 	if err != nil {
 		return nil, err
 	}
-	if !known {
-		if len(parts) > 0 {
-			return nil, fmt.Errorf("the record %q is missing", formatKey)
-		}
-		if _, err := c.o.Store.Commit(ctx, []Write{{Key: formatKey, Value: strconv.AppendInt(nil, format, 10)}}); err != nil {
+	if mark.Revision == 0 && len(parts) > 0 {
+		return nil, fmt.Errorf("the record %q is missing", formatKey)
+	}
+	if now := strconv.Itoa(format); string(mark.Value) != now { // what this program writes, an older one would lose
+		if _, err := c.o.Store.Commit(ctx, []Write{{Key: formatKey, Value: []byte(now), Expect: mark.Revision}}); err != nil {
 			return nil, err
 		}
 	}
@@ -42,10 +42,10 @@ func (c *Catalog) load(ctx context.Context) ([]job, error) {
 	return waiting, nil
 }
 
-// readRecords gives what all records mean (*page, *edition or *alias), and whether
-// there is the one of the format. They are read by one goroutine and understood by
+// readRecords gives what all records mean (*page, *edition or *alias), and the one of
+// the format, which is zero when there is none. They are read by one goroutine and understood by
 // all others meanwhile: a book of a million versions is there in seconds.
-func readRecords(ctx context.Context, store Store) (parts []any, known bool, err error) {
+func readRecords(ctx context.Context, store Store) (parts []any, mark Record, err error) {
 	const batch = 1000
 	workers := runtime.GOMAXPROCS(0)
 	found := make([][]any, workers)
@@ -74,7 +74,7 @@ func readRecords(ctx context.Context, store Store) (parts []any, known bool, err
 			return *err
 		}
 		if r.Key == formatKey {
-			known = true
+			mark = r
 			return checkFormat(r.Value)
 		}
 		if records = append(records, r); len(records) == batch {
@@ -89,7 +89,7 @@ func readRecords(ctx context.Context, store Store) (parts []any, known bool, err
 	if err == nil && failed.Load() != nil {
 		err = *failed.Load()
 	}
-	return slices.Concat(found...), known, err
+	return slices.Concat(found...), mark, err
 }
 
 func checkFormat(text []byte) error {

@@ -23,7 +23,7 @@ const (
 	// format is what this program writes and the highest that it reads. It grows
 	// with every member that is added to a record: an older program would read over
 	// the member and lose it with its next write.
-	format = 1
+	format = 2
 )
 
 func functionKey(id kiln.FunctionID) string { return "f/" + id.String() }
@@ -73,6 +73,7 @@ type content struct {
 	Architecture string            `json:"architecture,omitempty"`
 	Environment  map[string]string `json:"environment"` // null and {} differ
 	LogGroup     string            `json:"logGroup,omitempty"`
+	NoOutbound   bool              `json:"noOutbound,omitempty"`
 	SHA256       string            `json:"sha256"`
 	Size         int64             `json:"size"`
 	Unzipped     int64             `json:"unzipped"`
@@ -97,7 +98,7 @@ type aliasRecord struct {
 func contentOf(v *kiln.Version) content {
 	c := v.Config
 	return content{
-		c.Description, c.Runtime, c.Handler, c.Role, c.Timeout, c.MemoryMB, c.StorageMB, c.Architecture, c.Environment, c.LogGroup,
+		c.Description, c.Runtime, c.Handler, c.Role, c.Timeout, c.MemoryMB, c.StorageMB, c.Architecture, c.Environment, c.LogGroup, c.NoOutbound,
 		v.Package.SHA256, v.Package.Size, v.Package.UnzippedSize,
 	}
 }
@@ -107,7 +108,7 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 		Function: id, Number: number,
 		Config: kiln.Config{
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup,
+			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound,
 		},
 		Package: kiln.Package{SHA256: c.SHA256, Size: c.Size, UnzippedSize: c.Unzipped},
 	}

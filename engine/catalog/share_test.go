@@ -365,7 +365,7 @@ func TestASweepSparesAPackageOnItsWayIntoTheBook(t *testing.T) {
 
 func TestABookOfANewerKilnIsRefused(t *testing.T) {
 	for name, records := range map[string][]catalog.Write{
-		"a newer format":         {{Key: "format", Value: []byte("2")}},
+		"a newer format":         {{Key: "format", Value: []byte("3")}},
 		"no format":              {{Key: "f/000000000000/us-east-1/f", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
 		"a broken format":        {{Key: "format", Value: []byte("x")}},
 		"an unknown key":         {{Key: "format", Value: []byte("1")}, {Key: "z/1/2/3", Value: []byte("{}")}},
@@ -385,6 +385,33 @@ func TestABookOfANewerKilnIsRefused(t *testing.T) {
 			t.Errorf("%s: not refused", name)
 			c.Close()
 		}
+	}
+}
+
+func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
+	r := newRig(t)
+	cfg := config()
+	cfg.NoOutbound = true
+	if _, err := r.CreateFunction(t.Context(), catalog.New{ID: named("f"), Config: cfg, Zip: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	r.idle(t)
+	format := func() (mark catalog.Record) {
+		err := r.store.Scan(t.Context(), "format", func(r catalog.Record) error { mark = r; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mark
+	}
+	if _, err := r.store.Commit(t.Context(), []catalog.Write{{Key: "format", Value: []byte("1"), Expect: format().Revision}}); err != nil {
+		t.Fatal(err)
+	}
+	r.open(t)
+	if got := string(format().Value); got != "2" {
+		t.Errorf("the book has format %s, want 2: an older kiln would lose what this one writes", got)
+	}
+	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound {
+		t.Errorf("got %+v, %v: it may open connections", v, err)
 	}
 }
 

@@ -134,6 +134,7 @@ func specOf(id string, v *kiln.Version, files kiln.Rootfs) sandbox.Spec {
 		OpenFiles:    boxOpenFiles,
 		ScratchBytes: int64(v.Config.StorageMB) << 20,
 		Hostname:     boxHostname,
+		Outbound:     !v.Config.NoOutbound,
 	}
 	for _, m := range files.Mounts {
 		spec.Mounts = append(spec.Mounts, sandbox.Mount(m))

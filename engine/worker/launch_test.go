@@ -251,7 +251,7 @@ func TestABoxIsMadeAsTheVersionSays(t *testing.T) {
 	want := sandbox.Spec{
 		Mounts:      []sandbox.Mount{{Source: "/base", Target: "/"}, {Source: "/code", Target: "/var/task"}},
 		Files:       []sandbox.File{{Path: "/etc/passwd", Contents: []byte("x:${UID}"), Mode: 0o644}},
-		MemoryBytes: 256 << 20, CPUWeight: 14, PIDs: 1024, OpenFiles: 1024, ScratchBytes: 512 << 20, Hostname: "localhost",
+		MemoryBytes: 256 << 20, CPUWeight: 14, PIDs: 1024, OpenFiles: 1024, ScratchBytes: 512 << 20, Hostname: "localhost", Outbound: true,
 	}
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
