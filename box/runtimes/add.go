@@ -25,6 +25,15 @@ var exactVersion = regexp.MustCompile(`^\d{1,4}\.\d{1,4}\.\d{1,4}$`)
 // while it is not known. What is here already is not fetched again. Node.js comes
 // through npm, Python as a root directory of Debian packages.
 func (b *Book) Add(ctx context.Context, identifier string, o AddOptions, progress func(done, total int64)) error {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	if s := b.sdkNamed(identifier); s != nil {
+		if o.Version != "" {
+			return kiln.Errorf(kiln.Invalid, "%s has one version, %s %s: none can be chosen", s.Name, s.Holds, s.Version)
+		}
+		return b.addSDK(ctx, s, progress)
+	}
 	d, ok := b.descriptors[identifier]
 	if !ok {
 		return kiln.Errorf(kiln.NotFound, "there is no runtime %q", identifier)
@@ -38,9 +47,6 @@ func (b *Book) Add(ctx context.Context, identifier string, o AddOptions, progres
 	fetch, err := b.fetcher(d, o)
 	if err != nil {
 		return err
-	}
-	if progress == nil {
-		progress = func(int64, int64) {}
 	}
 	select {
 	case b.adding <- struct{}{}:
@@ -90,6 +96,9 @@ func (b *Book) fetcher(d *descriptor, o AddOptions) (func(ctx context.Context, p
 // Remove deletes what Add brought. Environments that run on it keep it until they
 // end.
 func (b *Book) Remove(identifier string) error {
+	if s := b.sdkNamed(identifier); s != nil {
+		return b.removeSDK(s)
+	}
 	if _, ok := b.descriptors[identifier]; !ok {
 		return kiln.Errorf(kiln.NotFound, "there is no runtime %q", identifier)
 	}

@@ -53,6 +53,7 @@ type Book struct {
 	log         *slog.Logger
 	dir         string
 	descriptors map[string]*descriptor
+	sdks        []*sdk
 	records     *records
 
 	// turns lets one caller at a time look for an identifier: a channel of one
@@ -100,6 +101,7 @@ func Open(o Options) (*Book, error) {
 		log:         o.Logger,
 		dir:         dir,
 		descriptors: readDescriptors(),
+		sdks:        readSDKs(),
 		records:     openRecords(filepath.Join(dir, "discovery.json")),
 		turns:       make(map[string]chan struct{}),
 		adding:      make(chan struct{}, 1),
@@ -219,6 +221,9 @@ func (b *Book) find(ctx context.Context, d *descriptor) (*serving, error) {
 	b.mu.Lock()
 	b.served[d.Identifier] = s
 	b.used[d.Identifier] = true
+	if sdk := b.sdkOf(d); sdk != nil {
+		b.used[sdk.Name] = true
+	}
 	b.mu.Unlock()
 	return s, nil
 }

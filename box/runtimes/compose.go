@@ -26,12 +26,13 @@ const (
 // second call finds it whole.
 func (b *Book) compose(ctx context.Context, d *descriptor, i *interpreter, s stamp) (kiln.Runtime, error) {
 	boot := openBootstrap(d.Family)
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d %d\n%s\n%v", layoutVersion,
-		boot.digest, d.Identifier, i.Program, s.Size, s.Modified, i.Version, i.Foreign))
+	sdkDir := b.fetchedSDK(b.sdkOf(d))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d %d\n%s\n%v\n%s %v", layoutVersion,
+		boot.digest, d.Identifier, i.Program, s.Size, s.Modified, i.Version, i.Foreign, sdkDir, b.options.HostOnly))
 	digest := hex.EncodeToString(sum[:])
 	dir := filepath.Join(b.dir, "served", d.Identifier+"-"+digest[:16])
 	if _, err := os.Stat(dir); err != nil {
-		if err := b.build(ctx, dir, d, i, boot); err != nil {
+		if err := b.build(ctx, dir, d, i, boot, sdkDir); err != nil {
 			return kiln.Runtime{}, fmt.Errorf("prepare %s: %w", d.Identifier, err)
 		}
 	}
@@ -40,11 +41,12 @@ func (b *Book) compose(ctx context.Context, d *descriptor, i *interpreter, s sta
 	rt.Release = release(d, i.Version)
 	rt.Root = i.Root
 	rt.Mounts = append(langMounts(dir, i), kiln.RuntimeMount{Source: filepath.Join(dir, "runtime"), Target: runtimeDir})
+	rt.Mounts = append(rt.Mounts, b.sdkMounts(sdkDir, d.Family)...)
 	return rt, nil
 }
 
 // layoutVersion changes when build makes something else of the same parts.
-const layoutVersion = "1"
+const layoutVersion = "2"
 
 // release names what serves a runtime as INIT_START prints it: the identifier's
 // version, then as v… what of the interpreter's version goes beyond it.
@@ -125,7 +127,7 @@ func programName(i *interpreter) string {
 }
 
 // build makes the directory of a composed runtime: complete or not at all.
-func (b *Book) build(ctx context.Context, dir string, d *descriptor, i *interpreter, boot bootstrap) error {
+func (b *Book) build(ctx context.Context, dir string, d *descriptor, i *interpreter, boot bootstrap, sdkDir string) error {
 	if err := makeDir(filepath.Dir(dir)); err != nil {
 		return err
 	}
@@ -145,6 +147,9 @@ func (b *Book) build(ctx context.Context, dir string, d *descriptor, i *interpre
 		return err
 	}
 	if err := copyLibraries(filepath.Join(home, "lib"), i.Foreign); err != nil {
+		return err
+	}
+	if err := b.placeSDK(ctx, home, sdkDir, i); err != nil {
 		return err
 	}
 	if d.Family == "python" {
@@ -250,26 +255,20 @@ func copyFile(target, source string) error {
 	return os.Chmod(target, 0o755)
 }
 
-// precompile compiles the modules of the Python bootstrap under the names that they
-// have in the box. The entry script is never imported and stays as it is.
+// precompile compiles the modules that lie beside the Python bootstrap under the
+// names that they have in the box. The entry script is never imported and stays as it
+// is.
 func precompile(ctx context.Context, p program, dir string) error {
 	const code = `
 import glob, os, py_compile, sys
-for name in glob.glob(os.path.join(sys.argv[1], "_kiln_*.py")):
-    py_compile.compile(name, dfile=os.path.join(sys.argv[2], os.path.basename(name)), doraise=True)
+for name in glob.glob(os.path.join(sys.argv[1], "*.py")):
+    if os.path.basename(name) != "bootstrap.py":
+        py_compile.compile(name, dfile=os.path.join(sys.argv[2], os.path.basename(name)), doraise=True)
 `
 	if _, err := output(ctx, asSelf, p, "-E", "-S", "-c", code, dir, runtimeDir); err != nil {
 		return err
 	}
-	return filepath.Walk(dir, func(name string, info os.FileInfo, err error) error {
-		if err != nil {
-			return err
-		}
-		if info.IsDir() {
-			return os.Chmod(name, 0o755)
-		}
-		return os.Chmod(name, 0o644)
-	})
+	return readableBelow(dir)
 }
 
 func isDir(name string) bool {

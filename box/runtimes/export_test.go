@@ -8,3 +8,22 @@ func Environment(identifier string) (map[string]string, bool) {
 	}
 	return d.Env, true
 }
+
+// Pin replaces the packages of an SDK, for tests that make some themselves.
+func (b *Book) Pin(name, packages string) {
+	for _, s := range b.sdks {
+		if s.Name == name {
+			s.pinned = []byte(packages)
+		}
+	}
+}
+
+// Pins gives the packages of an SDK.
+func (b *Book) Pins(name string) string {
+	for _, s := range b.sdks {
+		if s.Name == name {
+			return string(s.pinned)
+		}
+	}
+	return ""
+}

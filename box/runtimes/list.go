@@ -29,7 +29,7 @@ type Entry struct {
 }
 
 // List gives every runtime identifier with what serves it here, by family and
-// version. The first call asks every interpreter and takes seconds.
+// version, and then the AWS SDKs. The first call asks every interpreter and takes seconds.
 func (b *Book) List(ctx context.Context) []Entry {
 	all := make([]*descriptor, 0, len(b.descriptors))
 	for _, d := range b.descriptors {
@@ -40,7 +40,7 @@ func (b *Book) List(ctx context.Context) []Entry {
 	for _, d := range all {
 		entries = append(entries, b.entry(ctx, d))
 	}
-	return entries
+	return append(entries, b.sdkEntries()...)
 }
 
 // Newest looks at the runtimes of a family from the newest on and stops at the

@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"kiln"
@@ -131,23 +130,10 @@ func (b *Book) viewNode(ctx context.Context, npm, wanted string) (npmRelease, er
 // which is one of its own for this.
 func packNode(ctx context.Context, npm, version, dir string, progress func(done, total int64)) (string, error) {
 	cache := filepath.Join(dir, "cache")
-	stop := make(chan struct{})
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		ticker := time.NewTicker(200 * time.Millisecond)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-ticker.C:
-				progress(treeSize(cache), 0)
-			}
-		}
+	err := watchGrowth(cache, 0, progress, func() error {
+		_, err := runNPM(ctx, npm, dir, "pack", nodePackage()+"@"+version, "--silent", "--ignore-scripts", "--cache", cache)
+		return err
 	})
-	_, err := runNPM(ctx, npm, dir, "pack", nodePackage()+"@"+version, "--silent", "--ignore-scripts", "--cache", cache)
-	close(stop)
-	watcher.Wait()
 	if err != nil {
 		return "", err
 	}

@@ -45,6 +45,12 @@ func TestTheShelfHasEveryIdentifier(t *testing.T) {
 		}
 		delete(states, identifier)
 	}
+	for _, sdk := range []string{"python-sdk", "python-sdk-3.8", "nodejs-sdk", "nodejs-sdk-v2"} {
+		if states[sdk].State != runtimes.Fetchable {
+			t.Errorf("%s: got %+v", sdk, states[sdk])
+		}
+		delete(states, sdk)
+	}
 	if len(states) > 0 {
 		t.Errorf("nobody knows %v", states)
 	}

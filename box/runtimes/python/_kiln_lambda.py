@@ -86,6 +86,8 @@ def describe(request_id):
     """Gives the exception that is being handled as the error object that AWS's
     runtime posts: without this file's own frames at its head."""
     kind, error, trace = sys.exc_info()
+    if issubclass(kind, ImportError) or isinstance(error, Fault):
+        _hint(_message(error))
     if isinstance(error, Fault):
         return _error(error.message, error.kind, error.trace, request_id)
     import traceback
@@ -98,6 +100,18 @@ def describe(request_id):
     if frames and os.path.dirname(frames[0][0]) == HERE:
         frames = []
     return _error(_message(error), kind.__name__, traceback.format_list(frames), request_id)
+
+
+def _hint(message):
+    """Tells in the log how to get the SDK that AWS has in its runtimes, when it is
+    what a function misses; the error itself stays AWS's."""
+    for name in ("boto3", "botocore"):
+        if "No module named '%s'" % name in message or message.endswith("No module named " + name):
+            version = "%d.%d" % sys.version_info[:2]
+            advice = "put it into the function's package"
+            if sys.version_info >= (3, 8):
+                advice = "`kiln runtime add python%s-sdk` adds it, or %s" % (version, advice)
+            sys.stderr.write("kiln: %s is not in this runtime: %s\n" % (name, advice))
 
 
 def _error(message, kind, trace, request_id):

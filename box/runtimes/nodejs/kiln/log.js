@@ -131,9 +131,26 @@ function whole(key, value) {
   return all;
 }
 
+// hint tells how to get the SDK that AWS has in its runtimes, when it is what a
+// function misses; the error itself stays AWS's.
+function hint(error) {
+  const missing = /Cannot find (?:module|package) '(aws-sdk|@aws-sdk\/[^'/]+)/.exec(error.message);
+  if (!missing) {
+    return;
+  }
+  const major = parseInt(process.versions.node, 10);
+  const isOfRuntime = (missing[1] === 'aws-sdk') === major < 18;
+  const isThere = fs.existsSync(`${__dirname}/../node_modules`);
+  const advice = isOfRuntime && !isThere ? `\`kiln runtime add nodejs${major}.x-sdk\` adds the AWS SDK, or ` : '';
+  process.stderr.write(
+    `kiln: ${missing[1]} is not in this runtime: ${advice}put it into the function's package\n`,
+  );
+}
+
 // logError writes an error with its title, as one line of JSON.
 function logError(title, error) {
   const known = error instanceof Error ? error : new Error(error);
+  hint(known);
   let text;
   try {
     text = JSON.stringify(known, whole);
