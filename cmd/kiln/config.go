@@ -19,6 +19,7 @@ type config struct {
 	Listen, Console    string
 	DataDir            string
 	Sandbox            string
+	Network            string
 	CPUMode            string
 	IdleTimeout        time.Duration
 	MemoryBudget       int64 // bytes; 0 is what the machine has, less a reserve
@@ -52,6 +53,7 @@ func settings(w world) []setting {
 		{key: "console", value: "127.0.0.1:4567", kind: "ADDRESS|off", usage: "address of the status page", set: text(func(c *config) *string { return &c.Console }, isAddressOrOff)},
 		{key: "data-dir", value: defaultDataDir(w), kind: "DIR", usage: "where functions, their code and logs are kept", set: dataDir},
 		{key: "sandbox", value: "linux", kind: "linux|process", usage: "isolation of functions; process has none and is for development only", set: text(func(c *config) *string { return &c.Sandbox }, oneOf("linux", "process"))},
+		{key: "network", value: "outbound", kind: "outbound|none", usage: "outbound lets functions open connections to the outside, never to this machine; none lets them open none", set: text(func(c *config) *string { return &c.Network }, oneOf("outbound", "none"))},
 		{key: "cpu-mode", value: "burst", kind: "burst|strict", usage: "strict holds a function to its share of processor (1 at 1769 MB); burst lets it use what is idle", set: text(func(c *config) *string { return &c.CPUMode }, oneOf("burst", "strict"))},
 		{key: "idle-timeout", value: "10m", kind: "DURATION", usage: "how long an unused environment is kept; 0 makes every call a cold start", set: duration(func(c *config) *time.Duration { return &c.IdleTimeout }, 0)},
 		{key: "memory-budget", value: "auto", kind: "SIZE|auto", usage: "memory for all environments together; auto is the machine's, less a reserve", set: budget},
@@ -199,6 +201,9 @@ func (c *config) check(chosen map[string]choice) error {
 	}
 	if c.Console == c.Listen && !strings.HasSuffix(c.Listen, ":0") { // port 0 is a free one for each
 		return usagef("listen and console are both %s: the status page needs an address of its own, or console: off", c.Listen)
+	}
+	if c.Sandbox == "process" && c.Network == "none" {
+		return usagef("%s: --sandbox process uses this machine's network and cannot keep functions from it", chosen["network"])
 	}
 	if c.InsecureListen {
 		return nil

@@ -5,10 +5,8 @@ import (
 	"runtime"
 
 	"kiln/box/sandbox/linux"
+	"kiln/box/sandbox/network"
 )
-
-// outbound is said wherever this version is asked what it can do.
-const outbound = "functions cannot reach the network in this version; --sandbox process uses the host's"
 
 // examine tries what this machine can do.
 func examine(context.Context) (*checkup, error) {
@@ -24,7 +22,13 @@ func examine(context.Context) (*checkup, error) {
 		}
 		c.Findings = append(c.Findings, f)
 	}
-	c.Findings = append(c.Findings, finding{Name: "outbound network", State: stateMissing, Found: "off", Cost: outbound})
+	for _, a := range network.Probe() {
+		f := finding{Name: "outbound network: " + a.Name, State: stateOK, Found: a.Detail, Cost: a.Cost}
+		if !a.OK {
+			f.State = stateMissing
+		}
+		c.Findings = append(c.Findings, f)
+	}
 	return c, nil
 }
 
@@ -36,6 +40,11 @@ func (s *stack) doctor() func() any {
 			return map[string]string{"problem": err.Error()}
 		}
 		c.Sandbox = s.driver.Name()
+		if s.network.off != "" {
+			c.Findings = append(c.Findings, finding{Name: "outbound network of this server", State: stateMissing, Found: s.network.off, Cost: "functions open no connections to the outside"})
+		} else if s.driver.Capabilities().OutboundNetwork {
+			c.Findings = append(c.Findings, finding{Name: "outbound network of this server", State: stateOK, Found: "on"})
+		}
 		return c
 	}
 }

@@ -24,7 +24,7 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 		Args: exactly("a folder, a zip or a program"),
 	}
 	read := functionFlags(cmd, "role")
-	given := settingFlags(w, cmd, "data-dir", "sandbox", "cpu-mode", "log-level")
+	given := settingFlags(w, cmd, "data-dir", "sandbox", "network", "cpu-mode", "log-level")
 	event := cmd.Flags().StringP("event", "e", "", "the event: `FILE` or - for stdin (default none)")
 	quiet := cmd.Flags().BoolP("quiet", "q", false, "no log on stderr")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -71,7 +71,7 @@ func sweepRun(dir string, log *slog.Logger) error {
 		var d *linux.Driver
 		d, err = linux.New(linux.Options{Owner: strings.TrimSpace(string(owner)), StateDir: filepath.Join(dir, "sandbox"), PoolSize: -1, Logger: log})
 		if err == nil {
-			err = d.Close()
+			err = errors.Join(d.Close(), sweepNetwork(strings.TrimSpace(string(owner))))
 		}
 	case errors.Is(err, fs.ErrNotExist): // it had made nothing
 		err = nil

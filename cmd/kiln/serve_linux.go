@@ -65,7 +65,7 @@ func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
 	}
 
 	var down atomic.Bool
-	s, err := openStack(ctx, c, stackOptions{dataDir: c.DataDir, runtimesDir: c.DataDir, port: portOf(api), warm: true, ready: func() error {
+	s, err := openStack(ctx, c, stackOptions{dataDir: c.DataDir, runtimesDir: c.DataDir, port: portOf(api), local: localOf(api), warm: true, ready: func() error {
 		if down.Load() {
 			return errors.New("the server is going down")
 		}
@@ -209,11 +209,12 @@ func (s *stack) announce(w world, endpoint, page string) {
 		page = "off"
 	}
 	fmt.Fprintf(w.talk, "kiln %s is ready.\n  API      %s\n  console  %s\n  data     %s\n  sandbox  %s: %s\n",
-		versionText(), endpoint, page, s.config.DataDir, s.driver.Name(), capabilityText(s.driver.Capabilities()))
+		versionText(), endpoint, page, s.config.DataDir, s.driver.Name(), capabilityText(s.driver.Capabilities(), s.network.off))
 }
 
-// capabilityText says in one line what a driver does not enforce.
-func capabilityText(c sandbox.Capabilities) string {
+// capabilityText says in one line what a driver does not enforce, and which network
+// functions have or why they have none.
+func capabilityText(c sandbox.Capabilities, off string) string {
 	var lacks []string
 	for _, x := range []struct {
 		has  bool
@@ -227,9 +228,12 @@ func capabilityText(c sandbox.Capabilities) string {
 			lacks = append(lacks, x.name)
 		}
 	}
-	network := "outbound network off in this version"
-	if c.OutboundNetwork {
+	network := "outbound network off: " + off
+	switch {
+	case !c.PrivateNetwork:
 		network = "the host's network"
+	case c.OutboundNetwork:
+		network = "outbound network on"
 	}
 	switch {
 	case len(lacks) == 0:

@@ -66,11 +66,11 @@ func TestCapabilitiesThatAreMissingAreNamed(t *testing.T) {
 	some := all
 	some.ScratchLimit, some.Freeze, some.OutboundNetwork = false, false, true
 	for want, c := range map[string]sandbox.Capabilities{
-		"full isolation; outbound network off in this version": all,
-		"without limit of /tmp, freezing; the host's network":  some,
-		"no isolation; the host's network":                     {OutboundNetwork: true},
+		"full isolation; outbound network off: no veth":        all,
+		"without limit of /tmp, freezing; outbound network on": some,
+		"no isolation; the host's network":                     {},
 	} {
-		if got := capabilityText(c); got != want {
+		if got := capabilityText(c, "no veth"); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,6 +41,7 @@ type stack struct {
 	store    *sqlite.Store
 	blobs    *blobdir.Dir
 	logs     *logs.Store
+	network  outbound
 	driver   sandbox.Driver
 	runtimes *runtimes.Book
 	rootfs   *rootfs.Cache
@@ -56,6 +58,7 @@ type stackOptions struct {
 	sink        telemetry.Sink // nil: logs are kept in the data directory
 	ahead       int
 	port        int          // at which environments find the API inside
+	local       netip.Addr   // and the address, if it is not loopback
 	warm        bool         // make ahead what custom runtimes need
 	ready       func() error // for /readyz; nil is always ready
 }
@@ -87,11 +90,11 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		s.addCloser("logs", s.logs.Close)
 		sink = s.logs
 	}
-	if err = s.openDriver(o.dataDir); err != nil {
+	if err = s.openDriver(o); err != nil {
 		return s, err
 	}
 	s.addCloser("sandboxes", s.driver.Close)
-	if s.rootfs, err = rootfs.Open(o.dataDir, s.blobs, rootfs.Options{}); err != nil {
+	if s.rootfs, err = rootfs.Open(o.dataDir, s.blobs, rootfs.Options{ResolvConf: []byte(resolvConf)}); err != nil {
 		return s, err
 	}
 	if s.runtimes, err = runtimes.Open(runtimes.Options{DataDir: o.runtimesDir, Logger: log, Check: s.checkRuntime()}); err != nil {
@@ -109,7 +112,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	s.addCloser("api inside", inside.close) // after the environments that it serves
 	builder, err := worker.NewBuilder(worker.BuilderOptions{
 		Runtimes: s.runtimes, Rootfs: s.rootfs, Driver: s.driver, Sink: sink, CPU: worker.CPU(c.CPUMode),
-		Inside: &environment.Inside{Address: insideAddress(o.port), Door: inside}, Logger: log,
+		Inside: &environment.Inside{Address: insideAddress(o.local, o.port), Door: inside}, Logger: log,
 	})
 	if err != nil {
 		return s, err
@@ -130,16 +133,21 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 }
 
 // openDriver makes the sandbox driver that was asked for, and no other.
-func (s *stack) openDriver(dataDir string) (err error) {
+func (s *stack) openDriver(o stackOptions) (err error) {
 	switch s.config.Sandbox {
 	case "process":
-		s.driver, err = process.New(process.Options{Dir: filepath.Join(dataDir, "boxes")})
+		s.driver, err = process.New(process.Options{Dir: filepath.Join(o.dataDir, "boxes")})
 	default:
 		var owner string
-		if owner, err = ownerOf(dataDir); err != nil {
+		if owner, err = ownerOf(o.dataDir); err != nil {
 			return err
 		}
-		s.driver, err = linux.New(linux.Options{Owner: owner, StateDir: filepath.Join(dataDir, "sandbox"), PoolSize: s.ahead, Logger: s.log})
+		if err = s.openNetwork(owner, o.local); err != nil {
+			return err
+		}
+		s.driver, err = linux.New(linux.Options{
+			Owner: owner, StateDir: filepath.Join(o.dataDir, "sandbox"), PoolSize: s.ahead, Network: s.network.Network, Logger: s.log,
+		})
 	}
 	if errors.Is(err, linux.ErrUnsupported) {
 		return platformf("kiln doctor shows what this machine lacks", "%w", err)

@@ -55,6 +55,7 @@ func Open(options Options) (*Network, error) {
 		number:    firstPlace,
 	}
 	if !options.Outbound {
+		n.clear()
 		return n, nil
 	}
 	if os.Geteuid() != 0 {
@@ -148,6 +149,30 @@ func (s *socket) uplink() (uplink, error) {
 		}
 	}
 	return u, nil
+}
+
+// clear removes what an earlier network of this owner left, where no new one is made.
+// What it cannot do, the next one tries again.
+func (n *Network) clear() {
+	if os.Geteuid() != 0 {
+		return // and so was the earlier one
+	}
+	old := &Network{options: n.options, log: n.log}
+	err := func() (err error) {
+		if old.host, err = openSocket(unix.NETLINK_ROUTE); err != nil {
+			return err
+		}
+		if old.firewall, err = openSocket(unix.NETLINK_NETFILTER); err != nil {
+			return err
+		}
+		if old.ledger, err = openLedger(n.options.RunDir, n.options.Owner, old.host, n.log); err != nil {
+			return err
+		}
+		return old.sweep()
+	}()
+	if err = errors.Join(err, old.release()); err != nil {
+		n.log.Debug("look for what an earlier network left", "error", err)
+	}
 }
 
 // sweep removes what an earlier network of this owner left in spite of everything:

@@ -19,7 +19,8 @@ type Options struct {
 	// value is /run/kiln.
 	RunDir string
 	// Outbound says whether environments may open connections at all. Without it no
-	// interface, rule or setting is made, and names are refused.
+	// interface, rule or setting is made, what an earlier network of the owner left is
+	// removed, and names are refused.
 	Outbound bool
 	// Range is where environments get their IPv4 addresses from, at most /28. The
 	// zero value picks one that no route of the host overlaps.
