@@ -14,6 +14,7 @@ var (
 	NewNamespace = newNamespace
 	Inside       = inside
 	DeviceName   = deviceName
+	ThisNetwork  = thisNetwork
 	LegacyInUse  = legacyInUse
 	OpenLegacy   = openLegacy
 	CloseLegacy  = closeLegacy

@@ -317,7 +317,7 @@ func TestProbeSaysWhatThereIsAndChangesNothing(t *testing.T) {
 		}
 	}
 	same(t, "after a probe", snapshot(t), before)
-	if _, err := os.Stat("/run/kiln/settings.json"); err == nil {
+	if _, err := os.Stat("/run/kiln/settings." + network.ThisNetwork() + ".json"); err == nil {
 		t.Error("a probe wrote an account of settings")
 	}
 }

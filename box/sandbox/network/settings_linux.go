@@ -20,16 +20,18 @@ const sysctls = "/proc/sys/net"
 
 // ledger is the account of host settings that the networks of this host changed
 // together. Each living network holds a locked claim; the last one to go, or the
-// next one to come after a crash, puts the settings back.
+// next one to come after a crash, puts the settings back. A host is a network
+// namespace: each that shares the directory has files of its own there.
 type ledger struct {
 	dir   string
+	place string // in the names of its files
 	claim *os.File
 	log   *slog.Logger
 }
 
 // record is what the ledger's file holds.
 type record struct {
-	Place   string            // boot and network namespace that it is true for
+	Place   string            // boot and host that it is true for
 	Before  map[string]string // setting → value, of all that routing changes
 	After   map[string]string // the same, when kiln had made the host route
 	Written map[string]string // setting → value, of those that kiln itself wrote
@@ -50,9 +52,9 @@ func openLedger(dir, owner string, host *socket, log *slog.Logger) (*ledger, err
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	l := &ledger{dir: dir, log: log}
+	l := &ledger{dir: dir, place: thisNetwork(), log: log}
 	err := l.locked(func() error {
-		claim, err := os.OpenFile(l.path(owner+".claim"), os.O_CREATE|os.O_RDWR, 0o600)
+		claim, err := os.OpenFile(l.path(owner+"."+l.place+".claim"), os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			return err
 		}
@@ -79,6 +81,9 @@ func openLedger(dir, owner string, host *socket, log *slog.Logger) (*ledger, err
 // path is a file of the ledger.
 func (l *ledger) path(name string) string { return filepath.Join(l.dir, name) }
 
+// settings is the file of the record.
+func (l *ledger) settings() string { return l.path("settings." + l.place + ".json") }
+
 // locked runs f while no other network of this host changes the ledger.
 func (l *ledger) locked(f func() error) error {
 	lock, err := os.OpenFile(l.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -94,7 +99,7 @@ func (l *ledger) locked(f func() error) error {
 
 // alone says whether no other network lives, and removes the claims of dead ones.
 func (l *ledger) alone() (bool, error) {
-	claims, err := filepath.Glob(l.path("*.claim"))
+	claims, err := filepath.Glob(l.path("*." + l.place + ".claim"))
 	if err != nil {
 		return false, err
 	}
@@ -253,9 +258,9 @@ func (l *ledger) restoreFamily(r record, family string) error {
 // load reads the record; one of another boot or another network is none.
 func (l *ledger) load() record {
 	var r record
-	text, err := os.ReadFile(l.path("settings.json"))
-	if err != nil || json.Unmarshal(text, &r) != nil || r.Place != thisNetwork() {
-		r = record{Place: thisNetwork()}
+	text, err := os.ReadFile(l.settings())
+	if err != nil || json.Unmarshal(text, &r) != nil || r.Place != l.where() {
+		r = record{Place: l.where()}
 	}
 	for _, m := range []*map[string]string{&r.Before, &r.After, &r.Written} {
 		if *m == nil {
@@ -274,27 +279,39 @@ func (l *ledger) save(r record) error {
 	if err != nil {
 		return err
 	}
-	next := l.path("settings.json.next")
+	next := l.settings() + ".next"
 	if err := os.WriteFile(next, text, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(next, l.path("settings.json"))
+	return os.Rename(next, l.settings())
 }
 
 // remove forgets the record.
 func (l *ledger) remove() error {
-	if err := os.Remove(l.path("settings.json")); !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(l.settings()); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-// thisNetwork names this boot and this network.
+// where names this boot and this host.
+func (l *ledger) where() string {
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it, the host alone
+	return strings.TrimSpace(string(boot)) + " " + l.place
+}
+
+// thisNetwork names the calling thread's network among all of this boot. Before Linux
+// 5.14 one that is made later may get the name.
 func thisNetwork() string {
-	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it, the network alone
+	if fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
+		defer unix.Close(fd)
+		if cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil {
+			return fmt.Sprintf("%x", cookie)
+		}
+	}
 	var st unix.Stat_t
 	_ = unix.Stat("/proc/thread-self/ns/net", &st) // 0 is a place too
-	return fmt.Sprintf("%s %d", strings.TrimSpace(string(boot)), st.Ino)
+	return fmt.Sprintf("i%x", st.Ino)
 }
 
 // snapshot reads all settings that may change.
