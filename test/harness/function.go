@@ -3,9 +3,11 @@ package harness
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -36,6 +38,7 @@ func Zip(t testing.TB, files ...File) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
+	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestSpeed) })
 	for _, f := range files {
 		h := &zip.FileHeader{Name: f.Name, Method: zip.Deflate}
 		mode := f.Mode

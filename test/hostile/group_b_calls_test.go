@@ -109,6 +109,14 @@ func TestB16AFloodOfConnectionsToTheRuntimeAPI(t *testing.T) {
 	if err := x.ping(name); err != nil {
 		t.Errorf("the call after: %v", err)
 	}
+	// kiln's own API stands in the same network.
+	r = x.ask(t, name, event{Do: "connections", Text: "api", Limit: 900, Millis: 300})
+	if r.Numbers["opened"]+r.Numbers["refused"] < 900 {
+		t.Errorf("kiln's own API: %v", r.Numbers)
+	}
+	if own := x.ask(t, name, event{Do: "signed", Text: harness.Account, Token: "own", Paths: []string{"/2015-03-31/functions/"}, Dir: harness.Region}); own.Results["/2015-03-31/functions/"] != "200" {
+		t.Errorf("kiln's own API after the flood: %v", own.Results)
+	}
 	n := size(5_000, 100_000)
 	r = x.ask(t, name, event{Do: "extensions", Limit: int64(n)})
 	var answered int64

@@ -1,6 +1,7 @@
 package hostile_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -11,6 +12,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"kiln/test/harness"
 )
 
 // Group D: the function looks for what it can reach. All servers of these tests run
@@ -207,8 +213,51 @@ func TestD07SecretsOfOneEnvironmentAreNotThoseOfAnother(t *testing.T) {
 	}
 }
 
+func TestD07NoKeyMakesAFunctionSomebodyElse(t *testing.T) {
+	x := common(t).trial(t)
+	thief := x.attacker(t, "")
+	other, secret := "222222222222", "function-of-another-account"
+	owner := x.server.ClientOf(other)
+	harness.Create(t, owner, secret, "provided.al2023", "bootstrap", attackerZip(t))
+	t.Cleanup(func() {
+		if _, err := owner.DeleteFunction(context.Background(), &lambda.DeleteFunctionInput{FunctionName: aws.String(secret)}); err != nil {
+			t.Error(err)
+		}
+	})
+	paths := []string{"/2015-03-31/functions/", "/2015-03-31/functions/" + secret, "/2015-03-31/functions/arn:aws:lambda:" + harness.Region + ":" + other + ":function:" + secret}
+	// On the host, where signatures are not asked for, the key says who one is.
+	outside := control(t, event{Do: "signed", Text: other, Paths: paths, Dir: harness.Region, Marker: x.server.URL})
+	if outside.Results[paths[0]] != "200" || !strings.Contains(outside.Texts[paths[0]], secret) || outside.Results[paths[1]] != "200" {
+		t.Fatalf("the key of the other account opens nothing on the host: %v", outside.Results)
+	}
+	// Inside, one's own key and token open one's own account.
+	own := x.ask(t, thief, event{Do: "signed", Text: harness.Account, Token: "own", Paths: paths, Dir: harness.Region})
+	if own.Texts["endpoint"] == "" || own.Results[paths[0]] != "200" || !strings.Contains(own.Texts[paths[0]], thief) || strings.Contains(own.Texts[paths[0]], secret) {
+		t.Fatalf("inside, at %q, one's own key gives %v: nothing was tried", own.Texts["endpoint"], own.Results)
+	}
+	victim := x.attacker(t, "victim")
+	token := x.ask(t, victim, event{Do: "remember"}).Texts["AWS_SESSION_TOKEN"]
+	if token == "" {
+		t.Fatal("the victim has no token")
+	}
+	for _, key := range []string{other, harness.Account, "AKIAIOSFODNN7EXAMPLE", ""} {
+		for name, with := range map[string]string{"no token": "", "its own token": "own", "another's token": token, "a made-up token": "made up"} {
+			r := x.ask(t, thief, event{Do: "signed", Text: key, Token: with, Paths: paths, Dir: harness.Region})
+			for _, p := range paths {
+				got := r.Results[p]
+				if got == "" || got == "200" && strings.Contains(r.Texts[p], secret) {
+					t.Errorf("with the key %q and %s, %s gave %q: %.300s", key, name, p, got, r.Texts[p])
+				}
+				if (name == "another's token" || name == "a made-up token") && got != "401" && got != "403" {
+					t.Errorf("with the key %q and %s, %s gave %q, want 401 or 403", key, name, p, got)
+				}
+			}
+		}
+	}
+}
+
 // withoutOutbound are the flags of a server whose functions have no way out.
-var withoutOutbound []string
+var withoutOutbound = []string{"--network", "none"}
 
 func TestD09NoNameLeavesAFunctionWithoutOutbound(t *testing.T) {
 	w := newWorld(t)

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,8 +30,12 @@ func (p *place) settle(t testing.TB) {
 	if p.canaries != nil {
 		return
 	}
+	p.rest(t)
+	without := p.descriptors(t)
 	harness.Create(t, p.client, neighbour, "provided.al2023", "bootstrap", attackerZip(t))
 	harness.Answer(t, p.client, neighbour, `{"Do":"ping"}`)
+	p.rest(t)
+	p.each = p.descriptors(t) - without
 	p.canaries = plant(t, p.server.Data)
 	if p.languages { // the first function of a language has its interpreter checked in a box
 		for name, f := range map[string][2]string{"first-python": {needPython(t), "def handler(e, c): return 1\n"}, "first-node": {needNode(t), "exports.handler = async () => 1;\n"}} {
@@ -40,19 +46,23 @@ func (p *place) settle(t testing.TB) {
 			}
 		}
 	}
-	last := objects{}
+	p.ahead = p.rest(t)
+}
+
+// rest waits until the server has made ahead what it wants to, and gives it.
+func (p *place) rest(t testing.TB) (last objects) {
+	t.Helper()
 	since := time.Now()
 	harness.Eventually(t, 30*time.Second, "the server has made ahead what it wants to", func() bool {
-		if list, err := p.server.Environments(); err != nil || len(list) > 1 {
+		if list, err := p.server.Environments(); err != nil || strangers(list) > 0 {
 			return false
 		}
-		now := p.objects(t)
-		if now != last {
+		if now := p.objects(t); now != last {
 			last, since = now, time.Now()
 		}
-		return time.Since(since) > time.Second
+		return time.Since(since) > 500*time.Millisecond
 	})
-	p.ahead = last
+	return last
 }
 
 // objects counts what a server has in the kernel, beyond what belongs to the
@@ -160,14 +170,52 @@ func (p *place) files(t testing.TB) int {
 	return n
 }
 
-// descriptors counts the server's open files.
+// descriptors counts the server's open files, without the connections of its callers
+// and what each environment needs.
 func (p *place) descriptors(t testing.TB) int {
 	t.Helper()
-	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.server.PID()))
+	dir := fmt.Sprintf("/proc/%d/fd", p.server.PID())
+	list, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(list)
+	environments, err := p.server.Environments()
+	if err != nil {
+		t.Fatal(err)
+	}
+	callers := p.callers(t)
+	n := 0
+	for _, e := range list {
+		if link, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && !callers[link] {
+			n++
+		}
+	}
+	return n - len(environments)*p.each
+}
+
+// callers are the sockets of the connections to the server's API.
+func (p *place) callers(t testing.TB) map[string]bool {
+	t.Helper()
+	table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", p.server.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := url.Parse(p.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(api.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := map[string]bool{}
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line)
+		if len(f) > 9 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && f[3] != "0A" { // 0A listens
+			sockets["socket:["+f[9]+"]"] = true
+		}
+	}
+	return sockets
 }
 
 // resident is the server's own memory in bytes, without what it maps of files.
@@ -230,7 +278,7 @@ func (p *place) afterwards(t testing.TB, functions []string, descriptors int) {
 		}
 		p.bindings.check(t, list)
 		gone = time.Now()
-		return len(list) <= 1
+		return strangers(list) == 0
 	})
 	now := p.objects(t)
 	for now != p.ahead && time.Since(gone) < soon { // I4
@@ -240,13 +288,26 @@ func (p *place) afterwards(t testing.TB, functions []string, descriptors int) {
 	if now != p.ahead {
 		t.Errorf("%v after its environments went the server holds %+v, and with none of them %+v", soon, now, p.ahead)
 	}
-	inits, _ := p.inits()
-	if n := len(p.members()) - len(inits); n > 1 {
-		t.Errorf("%d processes live in the server's control groups beside the inits, want the neighbour's one: %v", n, p.members())
+	if list, err = p.server.Environments(); err != nil {
+		t.Error(err)
 	}
-	if n := p.descriptors(t); float64(n) > float64(descriptors)*1.05+8 { // I6; eight for connections that come and go
+	inits, _ := p.inits()
+	if n := len(p.members()) - len(inits); n > len(list) {
+		t.Errorf("%d processes live in the server's control groups beside the inits, want one for each of %d environments", n, len(list))
+	}
+	if n := p.descriptors(t); float64(n) > float64(descriptors)*1.05+4 { // I6
 		t.Errorf("the server has %d open files, and had %d before the test", n, descriptors)
 	}
+}
+
+// strangers counts the environments that are not the neighbour's.
+func strangers(list []harness.Environment) (n int) {
+	for _, e := range list {
+		if !strings.Contains(e.Function, ":"+neighbour+":") {
+			n++
+		}
+	}
+	return n
 }
 
 // soon is how long after the end of an environment something of it may be left.

@@ -66,6 +66,7 @@ type place struct {
 	canaries *canaries
 	bindings bindings
 	ahead    objects // what the server keeps ready when nothing runs
+	each     int     // open files that the server has for one environment
 	// languages says that functions in Python and Node.js will come.
 	languages bool
 }

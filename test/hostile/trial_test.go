@@ -25,6 +25,7 @@ type event struct {
 	Dir    string   `json:",omitempty"`
 	Marker string   `json:",omitempty"`
 	Text   string   `json:",omitempty"`
+	Token  string   `json:",omitempty"`
 	PIDs   []int    `json:",omitempty"`
 	Dial   []string `json:",omitempty"`
 	Limit  int64    `json:",omitempty"`

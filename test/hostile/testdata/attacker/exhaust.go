@@ -69,6 +69,26 @@ func fill(e *event, r *report) {
 	r.Numbers["block"] = st.Bsize
 }
 
+// leave writes a file until there is no room, at most Limit bytes, and leaves it there.
+// Reads Dir, Limit.
+func leave(e *event, r *report) {
+	f, err := os.Create(filepath.Join(e.Dir, "left"))
+	r.tried("create", err)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	block := bytes.Repeat([]byte("kiln"), 64<<10)
+	for r.Numbers["bytes"] < e.Limit {
+		n, err := f.Write(block)
+		r.Numbers["bytes"] += int64(n)
+		if err != nil {
+			r.tried("write", err)
+			return
+		}
+	}
+}
+
 // inodes makes empty files until there is no room, at most Limit, and removes them.
 // Reads Dir, Limit.
 func inodes(e *event, r *report) {
@@ -158,7 +178,7 @@ func keys(e *event, r *report) {
 // sharedMemory makes and touches System V segments, at most Limit bytes together,
 // and leaves them behind. Reads Limit.
 func sharedMemory(e *event, r *report) {
-	const step = 8 << 20
+	const step = 1 << 20
 	for n := int64(0); n < e.Limit; n += step {
 		id, err := unix.SysvShmGet(unix.IPC_PRIVATE, step, unix.IPC_CREAT|0o600)
 		if err != nil {
@@ -248,12 +268,16 @@ func flood(e *event, r *report) {
 	r.tried("write", w.Flush())
 }
 
-// connections opens connections to the Runtime API and keeps them for Millis, at most
-// Limit. It counts those that still live then.
+// connections opens connections to the Runtime API, or with Text "api" to kiln's own,
+// and keeps them for Millis, at most Limit. It counts those that still live then.
 func connections(e *event, r *report) {
 	var conns []net.Conn
+	target := host
+	if e.Text == "api" {
+		target = strings.TrimPrefix(os.Getenv("AWS_ENDPOINT_URL"), "http://")
+	}
 	for range e.Limit {
-		c, err := net.DialTimeout("tcp", host, time.Second)
+		c, err := net.DialTimeout("tcp", target, time.Second)
 		if err != nil {
 			r.Numbers["refused"]++
 			r.tried("dial", err)
@@ -346,6 +370,22 @@ func work(e *event, r *report) {
 	r.Numbers["to"] = monotonic()
 }
 
+// released is told by SIGUSR1; it is open from the start, so that the signal never
+// ends the program.
+var released = make(chan os.Signal, 1)
+
+func init() { signal.Notify(released, unix.SIGUSR1) }
+
+// await lasts until somebody outside sends SIGUSR1, at most Millis.
+func await(e *event, r *report) {
+	select {
+	case <-released:
+		r.Results["await"] = "ok"
+	case <-time.After(time.Duration(e.Millis) * time.Millisecond):
+		r.Results["await"] = "timeout"
+	}
+}
+
 // monotonic is the machine's clock in nanoseconds.
 func monotonic() int64 {
 	var t unix.Timespec
@@ -361,7 +401,7 @@ var calledBefore atomic.Int64
 // remember says how often this process was called and whose environment it is.
 func remember(_ *event, r *report) {
 	r.Numbers["calls"] = calledBefore.Add(1)
-	for _, name := range []string{"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY_ID"} {
+	for _, name := range []string{"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"} {
 		r.Texts[name] = os.Getenv(name)
 	}
 }

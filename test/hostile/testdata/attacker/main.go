@@ -23,6 +23,7 @@ type event struct {
 	Dir    string
 	Marker string
 	Text   string
+	Token  string
 	PIDs   []int
 	Dial   []string
 	Limit  int64
@@ -45,11 +46,11 @@ var attacks = map[string]func(*event, *report){
 	"mount": mounts, "nodes": nodes, "setuid": setuid, "processes": processes, "calls": calls, "terminals": terminals,
 	"sockets": sockets, "namespaces": namespaces, "listen": listenAbstract, "connect": connectAbstract, "change": changeFiles, "show": show,
 
-	"hog": hog, "fill": fill, "inodes": inodes, "sparse": sparse, "open": openMany, "inotify": inotify, "keys": keys,
+	"hog": hog, "fill": fill, "leave": leave, "inodes": inodes, "sparse": sparse, "open": openMany, "inotify": inotify, "keys": keys,
 	"shm": sharedMemory, "queues": messageQueues, "semaphores": semaphores, "storm": storm, "flood": flood,
-	"connections": connections, "extensions": extensions, "stay": stay, "work": work, "remember": remember,
+	"connections": connections, "extensions": extensions, "stay": stay, "work": work, "await": await, "remember": remember,
 
-	"dial": dial, "lookup": lookup, "impersonate": impersonate, "identity": identity, "api": callAPI, "send": send,
+	"dial": dial, "lookup": lookup, "impersonate": impersonate, "identity": identity, "api": callAPI, "send": send, "signed": signed,
 }
 
 func main() {
