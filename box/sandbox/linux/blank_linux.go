@@ -56,8 +56,9 @@ func initMemfd() (int, error) {
 	return fd, nil
 }
 
-// makeBlank makes one blank. Nothing of it is left when it returns an error.
-func (d *Driver) makeBlank() (b *blank, err error) {
+// makeBlank makes one blank, with or without a way out. Nothing of it is left when it
+// returns an error.
+func (d *Driver) makeBlank(outbound bool) (b *blank, err error) {
 	b = &blank{name: fmt.Sprintf("b%d", d.blanks.Add(1)), dead: make(chan struct{}), line: -1}
 	if b.uid, err = d.uids.take(); err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func (d *Driver) makeBlank() (b *blank, err error) {
 		return b, err
 	}
 	if d.options.Network != nil {
-		if b.link, err = d.options.attach(b.init.pid); err != nil {
+		if b.link, err = d.options.attach(b.init.pid, outbound); err != nil {
 			return b, err
 		}
 	}
@@ -114,15 +115,15 @@ func (d *Driver) makeBlank() (b *blank, err error) {
 	return b, err
 }
 
-// attach gives the network of a process, which nobody has reaped, its name server and
-// way out.
-func (o *Options) attach(pid int) (*network.Link, error) {
+// attach gives the network of a process, which nobody has reaped, its name server and,
+// with outbound, a way out.
+func (o *Options) attach(pid int, outbound bool) (*network.Link, error) {
 	ns, err := unix.Open(fmt.Sprintf("/proc/%d/ns/net", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open network of init: %w", err)
 	}
 	defer unix.Close(ns)
-	return o.Network.Attach(ns, true)
+	return o.Network.Attach(ns, outbound)
 }
 
 // enterFreshNamespaces puts the calling thread into new namespaces whose only file

@@ -52,7 +52,7 @@ func (x *box) make(ctx context.Context) error {
 			return fmt.Errorf("make scratch directory: %w", err)
 		}
 	}
-	if x.blank, err = d.pool.takeBlank(ctx); err != nil {
+	if x.blank, err = d.pool.takeBlank(ctx, x.spec.Outbound && d.outbound()); err != nil {
 		return err
 	}
 	release, err := d.slot(ctx)
@@ -63,11 +63,6 @@ func (x *box) make(ctx context.Context) error {
 	if x.scratch != nil {
 		if err := x.scratch.give(x.blank.uid); err != nil {
 			return fmt.Errorf("give scratch directory to %d: %w", x.blank.uid, err)
-		}
-	}
-	if x.blank.link != nil && !x.spec.Outbound {
-		if err := x.blank.link.Cut(); err != nil {
-			return err
 		}
 	}
 	g := x.blank.group

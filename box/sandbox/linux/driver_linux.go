@@ -124,9 +124,12 @@ func (d *Driver) Capabilities() sandbox.Capabilities {
 		ScratchOnDisk:     d.scratches.onDisk(),
 		Freeze:            true,
 		SyscallFilter:     true,
-		OutboundNetwork:   d.options.Network != nil && d.options.Network.Outbound(),
+		OutboundNetwork:   d.outbound(),
 	}
 }
+
+// outbound says whether boxes can have a way out.
+func (d *Driver) outbound() bool { return d.options.Network != nil && d.options.Network.Outbound() }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 

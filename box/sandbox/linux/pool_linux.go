@@ -15,7 +15,8 @@ type pool struct {
 	size   int
 
 	mu        sync.Mutex
-	blanks    []*blank
+	blanks    map[bool][]*blank    // by whether they have a way out
+	asked     map[bool]bool        // which of them are kept ready
 	scratches map[int64][]*scratch // by size
 	sizes     []int64              // asked for, the latest last; at most warmSizes
 	busy      int                  // Create calls under way
@@ -39,6 +40,8 @@ func newPool(d *Driver) *pool {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &pool{
 		driver:    d,
+		blanks:    map[bool][]*blank{},
+		asked:     map[bool]bool{d.outbound(): true},
 		size:      max(0, d.options.PoolSize),
 		scratches: map[int64][]*scratch{},
 		wake:      make(chan struct{}, 1),
@@ -72,10 +75,11 @@ func (p *pool) hurry() (done func()) {
 	}
 }
 
-// takeBlank gives a blank: one that was made ahead, or a new one.
-func (p *pool) takeBlank(ctx context.Context) (*blank, error) {
+// takeBlank gives a blank with or without a way out: one that was made ahead, or a new
+// one, and notes that this kind is in use.
+func (p *pool) takeBlank(ctx context.Context, outbound bool) (*blank, error) {
 	for {
-		b := p.popBlank()
+		b := p.popBlank(outbound)
 		if b == nil {
 			break
 		}
@@ -93,20 +97,21 @@ func (p *pool) takeBlank(ctx context.Context) (*blank, error) {
 		return nil, err
 	}
 	defer release()
-	return p.driver.makeBlank()
+	return p.driver.makeBlank(outbound)
 }
 
 // popBlank takes a blank out of the pool, or nil.
-func (p *pool) popBlank() *blank {
+func (p *pool) popBlank(outbound bool) *blank {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(p.blanks)
+	p.asked[outbound] = true
+	list := p.blanks[outbound]
+	n := len(list)
 	if n == 0 {
 		return nil
 	}
-	b := p.blanks[n-1]
-	p.blanks = p.blanks[:n-1]
-	return b
+	p.blanks[outbound] = list[:n-1]
+	return list[n-1]
 }
 
 // takeScratch gives a scratch directory of a size, and notes that this size is in
@@ -216,7 +221,12 @@ func (p *pool) fillOne(ctx context.Context) (bool, error) {
 			wanted = s
 		}
 	}
-	needBlank := len(p.blanks) < p.size
+	needBlank, outbound := false, false
+	for kind := range p.asked {
+		if len(p.blanks[kind]) < p.size {
+			needBlank, outbound = true, kind
+		}
+	}
 	p.mu.Unlock()
 	for _, c := range stale {
 		if err := c.close(); err != nil {
@@ -225,12 +235,12 @@ func (p *pool) fillOne(ctx context.Context) (bool, error) {
 	}
 	switch {
 	case needBlank:
-		b, err := p.driver.makeBlank()
+		b, err := p.driver.makeBlank(outbound)
 		if err != nil {
 			return true, err
 		}
 		p.mu.Lock()
-		p.blanks = append(p.blanks, b)
+		p.blanks[outbound] = append(p.blanks[outbound], b)
 		p.mu.Unlock()
 	case wanted > 0:
 		c, err := p.driver.scratches.make(ctx, wanted)
@@ -252,11 +262,13 @@ func (p *pool) close() error {
 	<-p.done
 	p.mu.Lock()
 	blanks, scratches := p.blanks, p.scratches
-	p.blanks, p.scratches = nil, map[int64][]*scratch{}
+	p.blanks, p.scratches = map[bool][]*blank{}, map[int64][]*scratch{}
 	p.mu.Unlock()
 	var errs []error
-	for _, b := range blanks {
-		errs = append(errs, p.driver.destroyBlank(b))
+	for _, list := range blanks {
+		for _, b := range list {
+			errs = append(errs, p.driver.destroyBlank(b))
+		}
 	}
 	for _, list := range scratches {
 		for _, c := range list {
