@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	"github.com/aws/smithy-go"
 )
 
 // refused tries to create a function and gives code and text of the refusal.
@@ -26,15 +24,6 @@ func refused(t testing.TB, c *lambda.Client, in *lambda.CreateFunctionInput) (co
 	t.Helper()
 	_, err := c.CreateFunction(within(t, time.Minute), in)
 	return apiError(t, err)
-}
-
-func apiError(t testing.TB, err error) (code, message string) {
-	t.Helper()
-	var e smithy.APIError
-	if !errors.As(err, &e) {
-		t.Fatalf("no API error but %v", err)
-	}
-	return e.ErrorCode(), e.ErrorMessage()
 }
 
 func input(name string, code []byte, set ...settings) *lambda.CreateFunctionInput {

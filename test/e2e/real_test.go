@@ -54,13 +54,6 @@ func thousand(t testing.TB, c *lambda.Client, name, payload, want string) {
 	wg.Wait()
 }
 
-func payloadOf(out *lambda.InvokeOutput) string {
-	if out == nil {
-		return ""
-	}
-	return string(out.Payload)
-}
-
 func TestAPythonFunctionMakesAThumbnailWithPillowFromItsWheel(t *testing.T) {
 	s := start(t)
 	py := needPython(t)
@@ -153,7 +146,7 @@ while true; do
   curl -sS -X POST "$api/$id/response" -d "{\"echo\":$event}" >/dev/null
 done
 `
-	create(t, c, "shell", "provided.al2023", "whatever", zipOf(t, file{"bootstrap", script, 0o755}))
+	create(t, c, "shell", "provided.al2023", "whatever", zipOf(t, file{Name: "bootstrap", Text: script, Mode: 0o755}))
 	out := invoke(t, c, "shell", `{"a":1}`)
 	if string(out.Payload) != `{"echo":{"a":1}}` || !strings.Contains(tail(out), "handling ") {
 		t.Fatalf("got %s\n%s", out.Payload, tail(out))

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -16,11 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
-
-func tail(out *lambda.InvokeOutput) string {
-	text, _ := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
-	return string(text)
-}
 
 func TestTheGoSDKRunsAFunctionThroughItsWholeLife(t *testing.T) {
 	s := start(t)
