@@ -14,8 +14,8 @@ type Runtime struct {
 	// Command is the program and its arguments inside the box, wrapper not
 	// included. Start CommandFor instead of it: ${HANDLER} stands for the handler.
 	Command []string
-	// HeapFlag is the argument that limits the language's heap, up to the number of
-	// MB; "" when the language needs none.
+	// HeapFlag is the argument that limits the language's heap: up to the number of
+	// MB, or with ${MB} in its place; "" when the language needs none.
 	HeapFlag string
 	Env      map[string]string
 	// Root is a host directory whose programs, libraries and /etc are the base of the
@@ -38,10 +38,19 @@ func (r *Runtime) CommandFor(c *Config) []string {
 	for i, argument := range r.Command {
 		command = append(command, strings.ReplaceAll(argument, "${HANDLER}", c.Handler))
 		if i == 0 && r.HeapFlag != "" && c.MemoryMB > 0 {
-			command = append(command, r.HeapFlag+strconv.Itoa(c.MemoryMB*9/10))
+			command = append(command, r.heapArgument(c.MemoryMB*9/10))
 		}
 	}
 	return command
+}
+
+// heapArgument puts a number of MB into the flag of the heap, where it belongs.
+func (r *Runtime) heapArgument(megabytes int) string {
+	number := strconv.Itoa(megabytes)
+	if strings.Contains(r.HeapFlag, "${MB}") {
+		return strings.ReplaceAll(r.HeapFlag, "${MB}", number)
+	}
+	return r.HeapFlag + number
 }
 
 // RuntimeMount shows a host directory or file, read-only, inside the box; an empty

@@ -373,8 +373,5 @@ func (b *Book) nothing(d *descriptor, refused []string) error {
 
 // install says how the interpreter can be put where it is found.
 func (d *descriptor) install() string {
-	if d.Family == "nodejs" {
-		return "install it so that node is on the PATH or below nvm, fnm, volta, asdf, mise, n, /opt or /usr/local"
-	}
-	return "install it so that python" + d.Version + " is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local"
+	return "install it so that " + families[d.Family].places(d.Version)
 }

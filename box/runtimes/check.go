@@ -20,11 +20,8 @@ const checkTimeout = 30 * time.Second
 // works there: what every function may expect is loaded, as the user of the box and
 // with its library path. A runtime without interpreter has none.
 func Probe(rt kiln.Runtime) []string {
-	switch rt.Family {
-	case "python":
-		return append([]string{rt.Command[0]}, pythonProbe...)
-	case "nodejs":
-		return append([]string{rt.Command[0]}, nodeProbe...)
+	if f := families[rt.Family]; f != nil {
+		return append([]string{rt.Command[0]}, f.probe...)
 	}
 	return nil
 }
@@ -91,11 +88,7 @@ func checkOnHost(ctx context.Context, i *interpreter) error {
 	if os.Geteuid() == 0 && openToAll(filepath.Dir(root)) {
 		uid = nobody
 	}
-	probe := pythonProbe
-	if i.Family == "nodejs" {
-		probe = nodeProbe
-	}
-	_, err := output(ctx, uid, i.program(), probe...)
+	_, err := output(ctx, uid, i.program(), families[i.Family].hostProbe...)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kiln"
@@ -40,6 +41,9 @@ func (b *Book) compose(ctx context.Context, d *descriptor, i *interpreter, s sta
 	rt.ReleaseARN = releaseARN(digest)
 	rt.Release = release(d, i.Version)
 	rt.Root = i.Root
+	if i.Family == "ruby" {
+		rt.Command = slices.Insert(rt.Command, 1, rubyLibraries(i)...)
+	}
 	rt.Mounts = append(langMounts(dir, i), kiln.RuntimeMount{Source: filepath.Join(dir, "runtime"), Target: runtimeDir})
 	rt.Mounts = append(rt.Mounts, b.sdkMounts(sdkDir, d.Family)...)
 	return rt, nil
@@ -101,6 +105,9 @@ func langMounts(dir string, i *interpreter) []kiln.RuntimeMount {
 			}
 		}
 	}
+	if i.Family == "java" {
+		mounts = append(mounts, javaMounts(i)...)
+	}
 	for _, library := range i.Libraries {
 		rel, err := filepath.Rel(i.Prefix, library)
 		if err != nil || strings.HasPrefix(rel, "..") {
@@ -120,10 +127,13 @@ func langMounts(dir string, i *interpreter) []kiln.RuntimeMount {
 
 // programName is the file name of the interpreter in /var/lang/bin.
 func programName(i *interpreter) string {
-	if i.Family == "nodejs" {
+	switch i.Family {
+	case "nodejs":
 		return "node"
+	case "python":
+		return "python" + i.minor()
 	}
-	return "python" + i.minor()
+	return i.Family
 }
 
 // build makes the directory of a composed runtime: complete or not at all.

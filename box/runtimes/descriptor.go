@@ -63,19 +63,18 @@ func readDescriptors() map[string]*descriptor {
 }
 
 // interpreted reports whether the family needs an interpreter of the host.
-func (d *descriptor) interpreted() bool { return d.Family == "python" || d.Family == "nodejs" }
+func (d *descriptor) interpreted() bool { return families[d.Family] != nil }
 
 // language gives the family's name as people write it.
 func (d *descriptor) language() string {
+	if f := families[d.Family]; f != nil {
+		return f.language
+	}
 	switch d.Family {
-	case "python":
-		return "Python"
-	case "nodejs":
-		return "Node.js"
 	case "dotnet":
 		return ".NET"
-	case "go", "ruby", "java":
-		return strings.ToUpper(d.Family[:1]) + d.Family[1:]
+	case "go":
+		return "Go"
 	}
 	return d.Family
 }

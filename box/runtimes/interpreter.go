@@ -2,7 +2,6 @@ package runtimes
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,7 +53,7 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// answer is what the questions of both languages print.
+// answer is what interpreters of every language say when they are asked.
 type answer struct {
 	Implementation string   `json:"implementation"`
 	Version        string   `json:"version"`
@@ -72,19 +71,11 @@ type answer struct {
 func ask(ctx context.Context, family string, candidate program) (*interpreter, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	arguments := pythonQuestion
-	if family == "nodejs" {
-		arguments = nodeQuestion
-	}
-	out, err := output(ctx, asSelf, candidate, arguments...)
+	said, err := families[family].ask(ctx, candidate)
 	if err != nil {
 		return nil, err
 	}
-	var said answer
-	if err := json.Unmarshal(out, &said); err != nil {
-		return nil, refusal("it did not answer as an interpreter does")
-	}
-	wanted := map[string]string{"python": "cpython", "nodejs": "node"}[family]
+	wanted := families[family].implementation
 	switch {
 	case said.Implementation != wanted:
 		return nil, refusal("it is " + said.Implementation + ", not " + wanted)
@@ -109,6 +100,9 @@ func ask(ctx context.Context, family string, candidate program) (*interpreter, e
 	if info.Mode().Perm()&0o002 != 0 {
 		return nil, fmt.Errorf("%s can be changed by everybody", found.Program)
 	}
+	if family == "ruby" && found.sharedPrefix() {
+		found.Libraries = nil // it finds them in the base, where it was built to look
+	}
 	for _, library := range said.Shared {
 		if !found.owns(library) && !systemLibrary(library) {
 			found.Foreign = append(found.Foreign, library)
@@ -126,6 +120,9 @@ func (i *interpreter) owns(file string) bool {
 	if !i.sharedPrefix() {
 		return within(i.Prefix, file)
 	}
+	if i.Family == "ruby" {
+		return within("/usr", file) // the base shows it
+	}
 	for _, library := range i.Libraries {
 		if within(library, file) {
 			return true
@@ -139,8 +136,11 @@ func (i *interpreter) program() program { return program{path: i.Program, root: 
 
 // sharedPrefix reports whether the prefix holds much more than this interpreter.
 func (i *interpreter) sharedPrefix() bool {
-	if i.Family != "python" {
-		return true // of Node.js the binary is all that is needed
+	switch i.Family {
+	case "nodejs":
+		return true // the binary is all that is needed
+	case "java":
+		return false
 	}
 	switch i.Prefix {
 	case "/", "/usr", "/usr/local":
@@ -169,9 +169,6 @@ func within(dir, file string) bool {
 
 // minor gives the part of the version that a runtime identifier names.
 func (i *interpreter) minor() string {
-	parts := strings.SplitN(i.Version, ".", 3)
-	if i.Family == "nodejs" {
-		return parts[0]
-	}
-	return strings.Join(parts[:min(2, len(parts))], ".")
+	parts := strings.Split(i.Version, ".")
+	return strings.Join(parts[:min(families[i.Family].parts, len(parts))], ".")
 }

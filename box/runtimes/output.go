@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,9 +19,15 @@ const asSelf = -1
 // interpreter is, and gives what it printed. The error carries the last line of the
 // program's complaint.
 func output(ctx context.Context, uid int, p program, arguments ...string) ([]byte, error) {
+	printed, _, err := outputs(ctx, uid, p, arguments...)
+	return printed, err
+}
+
+// outputs is output with what the program printed on its standard error.
+func outputs(ctx context.Context, uid int, p program, arguments ...string) (printed, said []byte, err error) {
 	name, arguments, err := p.command(arguments)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	command := exec.CommandContext(ctx, name, arguments...)
 	command.Env = append(plainEnvironment(), p.env...)
@@ -31,19 +38,22 @@ func output(ctx context.Context, uid int, p program, arguments ...string) ([]byt
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err = command.Run()
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("it gave no answer: %w", context.Cause(ctx))
+		return nil, nil, fmt.Errorf("it gave no answer: %w", context.Cause(ctx))
 	}
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
 			if line := lastLine(stderr.String()); line != "" {
-				return nil, errors.New(line)
+				return nil, nil, errors.New(line)
 			}
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	return stdout.Bytes(), nil
+	return stdout.Bytes(), stderr.Bytes(), nil
 }
+
+// javaVariables change what a Java is or what it prints.
+var javaVariables = []string{"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "JAVA_OPTIONS", "CLASSPATH"}
 
 // plainEnvironment is the process's environment without what bends interpreters.
 func plainEnvironment() []string {
@@ -51,7 +61,8 @@ func plainEnvironment() []string {
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
 		if strings.HasPrefix(name, "PYTHON") || strings.HasPrefix(name, "LD_") ||
-			strings.HasPrefix(name, "NODE_") || name == "VIRTUAL_ENV" || name == "ELECTRON_RUN_AS_NODE" {
+			strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "RUBY") || strings.HasPrefix(name, "GEM_") ||
+			strings.HasPrefix(name, "BUNDLE") || slices.Contains(javaVariables, name) || name == "VIRTUAL_ENV" || name == "ELECTRON_RUN_AS_NODE" {
 			continue
 		}
 		plain = append(plain, entry)

@@ -33,6 +33,21 @@ var homePlaces = map[string][]string{
 		"n/n/versions/node/*/bin",
 		".local/bin",
 	},
+	"java": {
+		".sdkman/candidates/java/*/bin",
+		".jdks/*/bin",
+		".jenv/versions/*/bin",
+		".jabba/jdk/*/bin",
+		".asdf/installs/java/*/bin",
+		".local/share/mise/installs/java/*/bin",
+	},
+	"ruby": {
+		".rbenv/versions/*/bin",
+		".rvm/rubies/*/bin",
+		".rubies/*/bin",
+		".asdf/installs/ruby/*/bin",
+		".local/share/mise/installs/ruby/*/bin",
+	},
 }
 
 // Directories of the whole system where interpreters are found.
@@ -51,6 +66,18 @@ var systemPlaces = map[string][]string{
 		"/opt/hostedtoolcache/node/*/*/bin",
 		"/home/linuxbrew/.linuxbrew/bin",
 	},
+	"java": {
+		"/usr/bin", "/usr/lib/jvm/*/bin", "/usr/lib/jvm/*/jre/bin", "/usr/java/*/bin",
+		"/opt/*/bin", "/opt/java/*/bin", "/usr/local/*/bin", "/usr/local/sdkman/candidates/java/*/bin",
+		"/opt/hostedtoolcache/Java_*/*/*/bin",
+		"/home/linuxbrew/.linuxbrew/opt/openjdk*/bin",
+	},
+	"ruby": {
+		"/usr/bin", "/usr/local/bin", "/opt/*/bin",
+		"/opt/rubies/*/bin", "/usr/local/rvm/rubies/*/bin", "/usr/local/rbenv/versions/*/bin",
+		"/opt/hostedtoolcache/Ruby/*/*/bin",
+		"/home/linuxbrew/.linuxbrew/opt/ruby*/bin",
+	},
 }
 
 // candidate is a file that may be an interpreter.
@@ -68,19 +95,11 @@ type candidate struct {
 // candidates lists what may be an interpreter of the family, the likely ones for
 // this version first. A file that several names lead to is listed once.
 func (b *Book) candidates(family, version string) []candidate {
-	var names []string
-	if family == "python" {
-		names = []string{"python" + version, "python3", "python"}
-		if strings.HasPrefix(version, "2") {
-			names[1] = "python2"
-		}
-	} else {
-		names = []string{"node", "nodejs"}
-	}
+	names := families[family].programs(version)
 	var found []candidate
 	seen := make(map[string]bool)
 	for _, dir := range b.directories(family) {
-		for i, name := range names {
+		for _, name := range names {
 			file := filepath.Join(dir, name)
 			info, err := os.Stat(file)
 			if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
@@ -96,7 +115,7 @@ func (b *Book) candidates(family, version string) []candidate {
 			}
 			seen[key] = true
 			c := candidate{path: file, script: script}
-			c.hint = family == "python" && i == 0 || namesVersion(dir, version)
+			c.hint = strings.HasSuffix(name, version) || namesVersion(dir, version)
 			found = append(found, c)
 		}
 	}
@@ -147,6 +166,9 @@ func (b *Book) directories(family string) []string {
 		{"VOLTA_HOME", "tools/image/node/*/bin"},
 		{"ASDF_DATA_DIR", "installs/" + family + "/*/bin"},
 		{"N_PREFIX", "n/versions/node/*/bin"},
+		{"JAVA_HOME", "bin"},
+		{"SDKMAN_DIR", "candidates/java/*/bin"},
+		{"RBENV_ROOT", "versions/*/bin"},
 	} {
 		if dir := b.options.Getenv(root.name); filepath.IsAbs(dir) {
 			patterns = append(patterns, filepath.Join(dir, root.below))

@@ -34,7 +34,7 @@ func TestTheShelfHasEveryIdentifier(t *testing.T) {
 			want = runtimes.Ready
 		case strings.HasPrefix(identifier, "nodejs"):
 			want = runtimes.Fetchable
-		case strings.HasPrefix(identifier, "python"):
+		case strings.HasPrefix(identifier, "python"), strings.HasPrefix(identifier, "java"), strings.HasPrefix(identifier, "ruby"):
 			want = runtimes.Missing
 		}
 		if !ok || e.State != want || (e.How == "") != (want == runtimes.Ready) {
@@ -104,8 +104,8 @@ func TestWhatCannotBeServedSaysWhyAndWhatToDo(t *testing.T) {
 		other = "x86_64"
 	}
 	cases := []struct{ identifier, architecture, want string }{
-		{"java21", "", "runtime java21 cannot be served: kiln has no bootstrap for Java yet; a custom runtime (provided.al2023) that brings its own interpreter works today"},
-		{"ruby3.4", "", "runtime ruby3.4 cannot be served: kiln has no bootstrap for Ruby yet; a custom runtime (provided.al2023) that brings its own interpreter works today"},
+		{"java21", "", "no Java 21 was found on this machine, so java21 functions cannot run; install it so that java is on the PATH, in JAVA_HOME, or below /usr/lib/jvm, sdkman, jenv, asdf, mise, /opt or /usr/local"},
+		{"ruby3.4", "", "no Ruby 3.4 was found on this machine, so ruby3.4 functions cannot run; install it so that ruby is on the PATH or below rbenv, rvm, chruby, asdf, mise, /opt or /usr/local"},
 		{"dotnet8", "", "runtime dotnet8 cannot be served: kiln has no bootstrap for .NET yet; a custom runtime (provided.al2023) that brings its own interpreter works today"},
 		{"cobol85", "", "kiln does not serve the runtime \"cobol85\"; `kiln runtime ls` lists those that it does"},
 		{"provided.al2023", other, "this machine runs " + hostMachine() + " code, not " + other + ": create the function with architecture " + hostMachine()},

@@ -1,0 +1,5 @@
+# The program that a Ruby environment starts.
+
+require_relative '_kiln_lambda'
+
+KilnLambda.main
