@@ -29,8 +29,10 @@ func unreachable(t testing.TB, s space, to string) {
 	got, err := s.visit(to)
 	if err == nil {
 		t.Errorf("%s was reached: %q", to, got)
-	} else if took := time.Since(start); !refused(err) || took > 900*time.Millisecond {
-		t.Errorf("%s: %v after %v, want an error before the first packet is repeated", to, err, took)
+	} else if took := time.Since(start); !refused(err) || took > 9*time.Second {
+		// A refusal takes no time, or on a busy machine a second: an ICMP error that comes
+		// while connect still runs is lost, and the next packet brings the next one.
+		t.Errorf("%s: %v after %v, want a refusal", to, err, took)
 	}
 }
 
