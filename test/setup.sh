@@ -34,6 +34,9 @@ need gcc gcc
 need python3 python3
 need node nodejs
 need npm npm
+need ruby ruby
+need mvn maven
+compgen -G '/usr/lib/jvm/*17*/bin/javac' >/dev/null || missing+=(openjdk-17-jdk-headless)
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
 	[ "$(id -u)" = 0 ] || { echo "setup: as root, run: apt-get install ${missing[*]}" >&2; exit 1; }

@@ -41,8 +41,15 @@ func (b *Book) compose(ctx context.Context, d *descriptor, i *interpreter, s sta
 	rt.ReleaseARN = releaseARN(digest)
 	rt.Release = release(d, i.Version)
 	rt.Root = i.Root
-	if i.Family == "ruby" {
+	switch i.Family {
+	case "java":
+		if _, err := os.Stat(filepath.Join(dir, "runtime", trustStore)); err == nil {
+			rt.Command = slices.Insert(rt.Command, 1, "-Djavax.net.ssl.trustStore="+runtimeDir+"/"+trustStore)
+		}
+		rt.Env["LC_ALL"] = utf8Locale
+	case "ruby":
 		rt.Command = slices.Insert(rt.Command, 1, rubyLibraries(i)...)
+		rt.Env["LC_ALL"] = utf8Locale
 	}
 	rt.Mounts = append(langMounts(dir, i), kiln.RuntimeMount{Source: filepath.Join(dir, "runtime"), Target: runtimeDir})
 	rt.Mounts = append(rt.Mounts, b.sdkMounts(sdkDir, d.Family)...)
@@ -161,6 +168,11 @@ func (b *Book) build(ctx context.Context, dir string, d *descriptor, i *interpre
 	}
 	if err := b.placeSDK(ctx, home, sdkDir, i); err != nil {
 		return err
+	}
+	if d.Family == "java" {
+		if err := makeTrustStore(ctx, i, home); err != nil {
+			return fmt.Errorf("make the authorities known: %w", err)
+		}
 	}
 	if d.Family == "python" {
 		if err := precompile(ctx, i.program(), home); err != nil {

@@ -5,6 +5,9 @@
 # standard library only.
 
 Encoding.default_external = Encoding::UTF_8
+# The locale that let this process read UTF-8 where the one that LANG names is not
+# installed: functions and their programs see what they see on AWS.
+ENV.delete('LC_ALL') if ENV['LC_ALL'] == 'C.UTF-8'
 
 require 'json'
 require 'stringio'

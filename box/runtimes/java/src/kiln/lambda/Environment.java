@@ -11,6 +11,16 @@ final class Environment {
     private Environment() {}
 
     /**
+     * Takes back the locale that let this machine read UTF-8 where the one that LANG
+     * names is not installed: functions and their programs see what they see on AWS.
+     */
+    static void hideLocale() {
+        if ("C.UTF-8".equals(System.getenv("LC_ALL"))) {
+            set("LC_ALL", null);
+        }
+    }
+
+    /**
      * Changes a variable for code that asks later and for programs that are started
      * later; null removes it. Java has no call for that, so the map behind
      * System.getenv is opened; the jar's manifest asks for the right.

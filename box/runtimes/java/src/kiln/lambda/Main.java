@@ -32,6 +32,7 @@ public final class Main {
 
     /** Serves invocations until the environment is over, and gives the exit code. */
     private static int run(Log log) throws Exception {
+        Environment.hideLocale();
         log.takeOutput();
         installLogger(log);
         Api api = new Api(System.getenv("AWS_LAMBDA_RUNTIME_API"));
