@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,8 @@ type config struct {
 	AllowHost          []string
 	InsecureListen     bool
 	LogLevel           string
+	DebianMirror       string // "" is what this machine's apt is set up with
+	DebianKeyring      string
 }
 
 // setting is one key of the configuration. It is a flag --key, a variable
@@ -67,6 +70,8 @@ func settings(w world) []setting {
 		{key: "allow-host", value: "", kind: "NAME,…", usage: "more names in the Host header that are answered; localhost and addresses always are", isList: true, set: hosts},
 		{key: "insecure-listen", value: "false", kind: "true|false", usage: "allow an address that others can reach although nobody has to prove who they are", isSwitch: true, set: boolean(func(c *config) *bool { return &c.InsecureListen })},
 		{key: "log-level", value: "info", kind: "debug|info|warn|error", usage: "how much the server itself says on stderr", set: text(func(c *config) *string { return &c.LogLevel }, oneOf("debug", "info", "warn", "error"))},
+		{key: "debian-mirror", value: "", kind: "URL", usage: "where kiln runtime add fetches Debian packages from; not set, this machine's apt says where", set: text(func(c *config) *string { return &c.DebianMirror }, isMirror)},
+		{key: "debian-keyring", value: "", kind: "FILE", usage: "keys that Debian's index must be signed by; not set, those that this machine has", set: text(func(c *config) *string { return &c.DebianKeyring }, nil)},
 	}
 }
 
@@ -285,6 +290,15 @@ func text(field func(*config) *string, valid func(string) error) func(*config, s
 		*field(c) = s
 		return nil
 	}
+}
+
+// isMirror accepts an address of packages, or none.
+func isMirror(s string) error {
+	u, err := url.Parse(s)
+	if s == "" || err == nil && (u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") || u.Scheme == "file" && filepath.IsAbs(u.Path)) {
+		return nil
+	}
+	return errors.New("an http, https or file URL is expected")
 }
 
 func duration(field func(*config) *time.Duration, least time.Duration) func(*config, string) error {

@@ -40,7 +40,15 @@ they work on its data directory.`,
 			Use: "ls", Aliases: []string{"list"}, Short: "List the runtimes and which are ready", Example: "  kiln runtime ls\n  kiln runtime ls -o json", Args: exactly(),
 			Long: "List the runtimes and which are ready. The table leaves out what kiln cannot serve;\n-o json has everything.",
 		}, runtimeLs),
-		runtimeSubcommand(w, &cobra.Command{Use: "add RUNTIME", Short: "Fetch what serves a runtime", Example: "  kiln runtime add nodejs22.x", Args: exactly("a runtime such as nodejs22.x")}, runtimeAdd),
+		runtimeSubcommand(w, &cobra.Command{
+			Use: "add RUNTIME", Short: "Fetch what serves a runtime, or the AWS SDK of a language",
+			Example: "  kiln runtime add nodejs22.x\n  kiln runtime add python3.13\n  kiln runtime add python-sdk", Args: exactly("a runtime such as nodejs22.x"),
+			Long: `Fetch what serves a runtime, or the AWS SDK of a language. Node.js comes through npm.
+Python comes as a root of Debian packages, with a C library of its own, from where
+this machine's apt has Debian, or from --debian-mirror; signatures are checked. python-sdk
+and nodejs-sdk are the AWS SDKs that AWS has in its runtimes: once added, they are in
+all runtimes of the language. What is here already is not fetched again.`,
+		}, runtimeAdd),
 		runtimeSubcommand(w, &cobra.Command{Use: "rm RUNTIME", Aliases: []string{"remove"}, Short: "Remove a runtime that was fetched", Example: "  kiln runtime rm nodejs22.x", Args: exactly("a runtime such as nodejs22.x")}, runtimeRm),
 	)
 	return cmd
@@ -49,7 +57,11 @@ they work on its data directory.`,
 // runtimeSubcommand completes a subcommand: it finds the shelf and hands it over.
 func runtimeSubcommand(w world, cmd *cobra.Command, do func(context.Context, world, shelf, []string, string) error) *cobra.Command {
 	open := serverFlags(w, cmd)
-	given := settingFlags(w, cmd, "data-dir")
+	names := []string{"data-dir"}
+	if cmd.Name() != "rm" {
+		names = append(names, "debian-mirror", "debian-keyring")
+	}
+	given := settingFlags(w, cmd, names...)
 	format := outputFlag(w, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		form, err := format()
@@ -77,6 +89,11 @@ func (s *server) findShelf(ctx context.Context, w world, l layers, named bool) (
 		err := s.get(ctx, nil, &about, "version")
 		var dial *net.OpError
 		if err == nil || named || !errors.As(err, &dial) {
+			for _, key := range []string{"debian-mirror", "debian-keyring"} {
+				if _, ok := l.flags[key]; ok && err == nil {
+					return nil, usagef("--%s: a server runs and fetches by its own configuration: set %s there", key, key)
+				}
+			}
 			return serverShelf{s}, err
 		}
 	}

@@ -20,7 +20,10 @@ func openShelf(w world, c *config) (shelf, error) {
 	if err != nil {
 		return nil, heldByOther(err)
 	}
-	book, err := runtimes.Open(runtimes.Options{DataDir: c.DataDir, Logger: newLogger(w, "warn")})
+	book, err := runtimes.Open(runtimes.Options{
+		DataDir: c.DataDir, Logger: newLogger(w, "warn"), HostOnly: c.Sandbox == "process",
+		DebianMirror: c.DebianMirror, DebianKeyring: c.DebianKeyring,
+	})
 	if err != nil {
 		return nil, errors.Join(err, l.close())
 	}

@@ -97,7 +97,10 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	if s.rootfs, err = rootfs.Open(o.dataDir, s.blobs, rootfs.Options{ResolvConf: []byte(resolvConf)}); err != nil {
 		return s, err
 	}
-	if s.runtimes, err = runtimes.Open(runtimes.Options{DataDir: o.runtimesDir, Logger: log, Check: s.checkRuntime()}); err != nil {
+	if s.runtimes, err = runtimes.Open(runtimes.Options{
+		DataDir: o.runtimesDir, Logger: log, Check: s.checkRuntime(), HostOnly: !s.driver.Capabilities().PrivateFilesystem,
+		DebianMirror: c.DebianMirror, DebianKeyring: c.DebianKeyring,
+	}); err != nil {
 		return s, err
 	}
 	s.catalog, err = catalog.Open(ctx, catalog.Options{
