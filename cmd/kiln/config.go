@@ -21,6 +21,7 @@ type config struct {
 	DataDir            string
 	Sandbox            string
 	Network            string
+	NetworkRange       netip.Prefix // not valid is one that kiln picks
 	CPUMode            string
 	IdleTimeout        time.Duration
 	MemoryBudget       int64 // bytes; 0 is what the machine has, less a reserve
@@ -57,6 +58,7 @@ func settings(w world) []setting {
 		{key: "data-dir", value: defaultDataDir(w), kind: "DIR", usage: "where functions, their code and logs are kept", set: dataDir},
 		{key: "sandbox", value: "linux", kind: "linux|process", usage: "isolation of functions; process has none and is for development only", set: text(func(c *config) *string { return &c.Sandbox }, oneOf("linux", "process"))},
 		{key: "network", value: "outbound", kind: "outbound|none", usage: "outbound lets functions open connections to the outside, never to this machine; none lets them open none", set: text(func(c *config) *string { return &c.Network }, oneOf("outbound", "none"))},
+		{key: "network-range", value: "auto", kind: "RANGE|auto", usage: "addresses that environments have on their way out; auto is a range that this machine has no route to", set: networkRange},
 		{key: "cpu-mode", value: "burst", kind: "burst|strict", usage: "strict holds a function to its share of processor (1 at 1769 MB); burst lets it use what is idle", set: text(func(c *config) *string { return &c.CPUMode }, oneOf("burst", "strict"))},
 		{key: "idle-timeout", value: "10m", kind: "DURATION", usage: "how long an unused environment is kept; 0 makes every call a cold start", set: duration(func(c *config) *time.Duration { return &c.IdleTimeout }, 0)},
 		{key: "memory-budget", value: "auto", kind: "SIZE|auto", usage: "memory for all environments together; auto is the machine's, less a reserve", set: budget},
@@ -386,6 +388,19 @@ func parseSize(s string) (int64, error) {
 		}
 	}
 	return 0, errors.New("a size such as 64MB or 2GB is expected")
+}
+
+// networkRange reads "198.18.0.0/16".
+func networkRange(c *config, s string) (err error) {
+	c.NetworkRange = netip.Prefix{}
+	if s == "auto" {
+		return nil
+	}
+	c.NetworkRange, err = netip.ParsePrefix(s)
+	if err != nil || !c.NetworkRange.Addr().Is4() || c.NetworkRange.Bits() < 8 || c.NetworkRange.Bits() > 28 || c.NetworkRange != c.NetworkRange.Masked() {
+		return errors.New("a range of IPv4 addresses from /8 to /28 such as 10.99.0.0/16, or auto, is expected")
+	}
+	return nil
 }
 
 func hosts(c *config, s string) error {

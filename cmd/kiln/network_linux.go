@@ -21,7 +21,7 @@ type outbound struct {
 // way out there is none, and off says why: functions are kept in rather than the server
 // from starting. local is the server's own address, if it is not loopback.
 func (s *stack) openNetwork(owner string, local netip.Addr) (err error) {
-	o := network.Options{Owner: owner, Outbound: s.config.Network == "outbound", Logger: s.log}
+	o := network.Options{Owner: owner, Outbound: s.config.Network == "outbound", Range: s.config.NetworkRange, Logger: s.log}
 	if local.IsValid() {
 		o.Local = []netip.Addr{local}
 	}
@@ -43,6 +43,9 @@ func (s *stack) openNetwork(owner string, local netip.Addr) (err error) {
 
 // whyOff gives the reason of an error of network.Open, in one line.
 func whyOff(err error) string {
+	if errors.Is(err, network.ErrNoRange) {
+		return "this machine has routes to every range of addresses that kiln tries; --network-range names one that is free"
+	}
 	text := strings.TrimPrefix(err.Error(), network.ErrUnsupported.Error()+": ")
 	return strings.ReplaceAll(text, "\n", "; ")
 }

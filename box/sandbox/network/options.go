@@ -44,6 +44,9 @@ type Options struct {
 // network.
 var ErrUnsupported = errors.New("outbound network is not possible here")
 
+// ErrNoRange is in the error of Open when no range of addresses is free.
+var ErrNoRange = errors.New("this host has routes to all ranges that are tried, name one that is free")
+
 var ownerPattern = regexp.MustCompile(`^[a-z0-9]{4,32}$`)
 
 // check fills in defaults and says which option is wrong.

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -51,7 +50,7 @@ func newPlan(owner string, configured netip.Prefix, taken []netip.Prefix, withV6
 		}
 		p.v4 = configured.Masked()
 	} else if p.v4 = pick(owner, taken); !p.v4.IsValid() {
-		return plan{}, errors.New("this host has routes to all ranges that kiln tries; configure one")
+		return plan{}, ErrNoRange
 	}
 	if withV6 {
 		p.v6 = localV6(owner)
