@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,21 +29,16 @@ var unreachable = []string{"ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "EACCE
 
 func TestD01AddressesOfTheHostAndOfMetadataAreOutOfReach(t *testing.T) {
 	w := newWorld(t)
-	var listeners []*counter
+	var listeners []*listener
 	var addresses []string
 	for _, a := range []string{metadata4 + ":80", "[" + metadata6 + "]:80", credents4 + ":80", host4 + ":8080", "[" + host6 + "]:8080", docker4 + ":2375", "127.0.0.1:8081", "[::1]:8081"} {
-		listeners = append(listeners, w.listen(t, a))
+		listeners = append(listeners, w.host.listen(t, a))
 		addresses = append(addresses, a)
 	}
-	w.mustReach(t, addresses)
-	for _, l := range listeners {
-		if l.came() == 0 {
-			t.Errorf("the listener on %s saw nobody: it counts nothing", l.Addr())
-		}
-	}
+	w.mustReach(t, addresses, "from the host")
 	x := w.serve(t).trial(t)
 	name := x.attacker(t, "")
-	r := x.ask(t, name, event{Do: "dial", Dial: addresses, Millis: 1500})
+	r := x.ask(t, name, event{Do: "dial", Dial: addresses, Text: "from inside", Millis: 1500})
 	r.refused(t, unreachable, nil)
 	// The gateway and every other way to the host, on the ports that are open there.
 	var more []string
@@ -51,14 +47,21 @@ func TestD01AddressesOfTheHostAndOfMetadataAreOutOfReach(t *testing.T) {
 			more = append(more, host+":"+port)
 		}
 	}
-	for address, got := range x.ask(t, name, event{Do: "dial", Dial: more, Millis: 1500}).Results {
+	for address, got := range x.ask(t, name, event{Do: "dial", Dial: more, Text: "from inside", Millis: 1500}).Results {
 		if got == "ok" {
 			t.Errorf("%s can be reached", address)
 		}
 	}
+	// Who comes last is heard last.
+	w.mustReach(t, addresses, "at last")
 	for _, l := range listeners {
-		if n := l.came(); n > 0 {
-			t.Errorf("the listener on %s saw %d connections", l.Addr(), n)
+		if err := within(30*time.Second, func() bool { return slices.Contains(l.heard(), "at last") }); err != nil {
+			t.Errorf("the listener on %s does not hear: %q", l.Addr(), l.heard())
+		}
+		for _, text := range l.heard() {
+			if text != "from the host" && text != "at last" {
+				t.Errorf("the listener on %s heard %q", l.Addr(), text)
+			}
 		}
 	}
 }
@@ -92,7 +95,7 @@ func TestD02TheServersOwnListenersAreOutOfReach(t *testing.T) {
 		return u.Port()
 	}
 	api, console := port(lock.Endpoint), port(lock.Console)
-	w.mustReach(t, []string{"127.0.0.1:" + api, "127.0.0.1:" + console})
+	w.mustReach(t, []string{"127.0.0.1:" + api, "127.0.0.1:" + console}, "")
 	secret := "/_kiln/v1/environments"
 	if r := w.control(t, event{Do: "api", Paths: []string{lock.Endpoint + secret, lock.Console + "/"}, Millis: 2000}); r.Results[lock.Endpoint+secret] != "200" || r.Results[lock.Console+"/"] != "200" {
 		t.Errorf("on the host the server's own routes answer %v", r.Results)

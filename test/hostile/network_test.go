@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,71 +21,130 @@ import (
 )
 
 // world is a network namespace that plays the host, so that servers can listen there
-// on addresses which this machine does not have, and nothing leaves it.
+// on addresses which this machine does not have, and a second one that plays
+// everything else. Nothing leaves the two.
 type world struct {
-	fd int // of the namespace
+	host, internet namespace
 }
 
-// Addresses of the world's host, besides loopback.
+// namespace is a descriptor of a network namespace.
+type namespace int
+
+// Addresses of the host, besides loopback, and of the internet.
 const (
 	metadata4 = "169.254.169.254"
 	metadata6 = "fd00:ec2::254"
 	credents4 = "169.254.170.2" // where containers get credentials
 	host4     = "198.51.100.7"
-	router4   = "198.51.100.1"
 	docker4   = "172.17.0.1"
 	host6     = "2001:db8::7"
+	router4   = "198.51.100.1" // in the internet
+	site4     = "203.0.113.10" // in the internet
 )
 
-// newWorld makes one. It goes with the test.
+// newWorld makes one. It goes with the test, and by then it must be as it was.
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	harness.NeedRoot(t)
-	w := &world{fd: -1}
-	made := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlock: the thread goes with its namespace
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			w.fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		}
-		made <- err
-	}()
-	if err := <-made; err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Close(w.fd) }) // nothing was written
-	w.ip(t, "link set lo up")
-	w.ip(t, "link add outside type veth peer name far")
-	w.ip(t, "link set far up")
-	w.ip(t, "link add docker0 type veth peer name container")
-	w.ip(t, "link set container up")
+	w := &world{newNamespace(t), newNamespace(t)}
+	w.host.ip(t, "link set lo up")
+	w.internet.ip(t, "link set lo up")
+	w.host.ip(t, "link add outside type veth peer name far")
+	w.host.ip(t, fmt.Sprintf("link set far netns /proc/%d/fd/%d", os.Getpid(), w.internet))
+	w.host.ip(t, "link add docker0 type veth peer name container")
+	w.host.ip(t, "link set container up")
 	for link, addresses := range map[string][]string{
 		"lo":      {metadata4 + "/32", credents4 + "/32", metadata6 + "/128"},
 		"outside": {host4 + "/24", host6 + "/64"},
 		"docker0": {docker4 + "/16"},
 	} {
 		for _, a := range addresses {
-			flags := ""
-			if strings.Contains(a, ":") {
-				flags = " nodad"
-			}
-			w.ip(t, "address add "+a+" dev "+link+flags)
+			w.host.address(t, link, a)
 		}
-		w.ip(t, "link set "+link+" up")
+		w.host.ip(t, "link set "+link+" up")
 	}
-	// A router that nobody answers for: what is sent to it is sent, and seen.
-	w.ip(t, "neighbour add "+router4+" lladdr 02:00:00:00:00:01 dev outside")
-	w.ip(t, "route add default via "+router4)
+	w.internet.address(t, "far", router4+"/24")
+	w.internet.address(t, "lo", site4+"/32")
+	w.internet.ip(t, "link set far up")
+	w.host.ip(t, "route add default via "+router4)
+	// A host that routed before would hide that a server turned it on.
+	if err := w.host.enter(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0o644) }); err != nil {
+		t.Fatal(err)
+	}
+	before := w.host.state(t)
+	t.Cleanup(func() {
+		if after := w.host.state(t); after != before {
+			t.Errorf("the host's network was\n%s\nand is\n%s", before, after)
+		}
+	})
 	return w
 }
 
-// enter runs f on a thread that is in the world; what f opens or starts stays there.
-func (w *world) enter(f func() error) error {
+// newNamespace makes a network namespace that goes with the test.
+func newNamespace(t testing.TB) namespace {
+	t.Helper()
+	fd := -1
+	made := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread goes with its namespace
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		}
+		made <- err
+	}()
+	if err := <-made; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) }) // nothing was written
+	return namespace(fd)
+}
+
+// address gives an interface an address.
+func (n namespace) address(t testing.TB, link, a string) {
+	t.Helper()
+	if strings.Contains(a, ":") {
+		a += " nodad"
+	}
+	n.ip(t, "address add "+a+" dev "+link)
+}
+
+// state describes what a server could change of a host's network.
+func (n namespace) state(t testing.TB) string {
+	t.Helper()
+	var all []string
+	for _, args := range []string{"-br link show", "-4 route show table all", "rule show"} {
+		for line := range strings.Lines(n.ip(t, args)) {
+			f := strings.Fields(strings.ReplaceAll(line, "linkdown", "")) // a cable takes a moment
+			if strings.HasPrefix(args, "-br") {
+				f = f[:1] // the name; the state of the cable is beside it
+			}
+			all = append(all, strings.Join(f, " "))
+		}
+	}
+	err := n.enter(func() error {
+		for _, p := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+			text, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			all = append(all, string(text))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(all, "\n")
+}
+
+// enter runs f on a thread that is in the namespace; what f opens or starts stays
+// there.
+func (n namespace) enter(f func() error) error {
 	result := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlock: a thread that was elsewhere is thrown away
-		if err := unix.Setns(w.fd, unix.CLONE_NEWNET); err != nil {
+		if err := unix.Setns(int(n), unix.CLONE_NEWNET); err != nil {
 			result <- err
 			return
 		}
@@ -93,84 +153,88 @@ func (w *world) enter(f func() error) error {
 	return <-result
 }
 
-// ip runs the ip command in the world.
-func (w *world) ip(t testing.TB, args string) {
+// ip runs the ip command in the namespace.
+func (n namespace) ip(t testing.TB, args string) (out string) {
 	t.Helper()
-	err := w.enter(func() error {
-		out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
+	err := n.enter(func() error {
+		text, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("ip %s: %w: %s", args, err, out)
+			return fmt.Errorf("ip %s: %w: %s", args, err, text)
 		}
+		out = string(text)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return out
 }
 
-// control makes a control run in the world.
+// control makes a control run on the host of the world.
 func (w *world) control(t testing.TB, e event) (r report) {
 	t.Helper()
-	// Between exec and its end the command is a process of the world.
-	err := w.enter(func() error { r = control(t, e); return nil })
-	if err != nil {
+	if err := w.host.enter(func() error { r = control(t, e); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-// listen opens a listener in the world that counts who comes.
-func (w *world) listen(t testing.TB, address string) *counter {
+// listen opens a listener that notes what it is sent.
+func (n namespace) listen(t testing.TB, address string) *listener {
 	t.Helper()
-	c := &counter{}
-	err := w.enter(func() (err error) { c.Listener, err = net.Listen("tcp", address); return err })
-	if err != nil {
+	l := &listener{}
+	if err := n.enter(func() (err error) { l.Listener, err = net.Listen("tcp", address); return err }); err != nil {
 		t.Fatal(err)
 	}
-	c.server = &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, canaryText) }), ConnState: func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			c.mu.Lock()
-			c.n++
-			c.mu.Unlock()
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second)) // who sends nothing has come, too
+			text, _ := io.ReadAll(io.LimitReader(c, 4096))          // as much as came
+			_ = c.Close()
+			l.mu.Lock()
+			l.texts = append(l.texts, string(text))
+			l.mu.Unlock()
 		}
-	}}
-	go func() { _ = c.server.Serve(c.Listener) }() // until Close
-	t.Cleanup(func() { _ = c.server.Close() })     // nobody waits for it
-	return c
+	})
+	t.Cleanup(func() { _ = l.Close(); all.Wait() }) // nobody waits for it
+	return l
 }
 
-// counter is a listener with the number of connections that came.
-type counter struct {
+// listener is a listener with what it was sent, one text a connection, in their
+// order.
+type listener struct {
 	net.Listener
-	server *http.Server
-	mu     sync.Mutex
-	n      int
+	mu    sync.Mutex
+	texts []string
 }
 
-// came gives the number and begins again.
-func (c *counter) came() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := c.n
-	c.n = 0
-	return n
+// heard gives what came so far.
+func (l *listener) heard() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.texts)
 }
 
-// serve starts a server in the world.
+// serve starts a server on the host of the world.
 func (w *world) serve(t testing.TB, args ...string) *place {
 	t.Helper()
-	return private(t, harness.Options{Args: args, Fork: w.enter, Dial: func(network, address string) (c net.Conn, err error) {
-		err = w.enter(func() (err error) { c, err = net.Dial(network, address); return err })
+	return private(t, harness.Options{Args: args, Fork: w.host.enter, Dial: func(network, address string) (c net.Conn, err error) {
+		err = w.host.enter(func() (err error) { c, err = net.Dial(network, address); return err })
 		return c, err
 	}})
 }
 
-// watch records what is sent in the world until the result is called, which gives
+// watch records what the host of the world sends until the result is called, which gives
 // how many packets held a text.
 func (w *world) watch(t testing.TB) func(text string) int {
 	t.Helper()
 	var fd int
-	err := w.enter(func() (err error) {
+	err := w.host.enter(func() (err error) {
 		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(htons(unix.ETH_P_ALL)))
 		return err
 	})
@@ -210,13 +274,13 @@ func (w *world) watch(t testing.TB) func(text string) int {
 // htons turns a number into network order.
 func htons(n uint16) uint16 { return n<<8 | n>>8 }
 
-// mustReach checks that a control in the world reaches every address. A new address
+// mustReach checks that somebody on the host reaches every address. A new address
 // takes a moment until the kernel routes it.
-func (w *world) mustReach(t testing.TB, addresses []string) {
+func (w *world) mustReach(t testing.TB, addresses []string, text string) {
 	t.Helper()
 	var r report
 	_ = within(20*time.Second, func() bool { // worked tells
-		r = w.control(t, event{Do: "dial", Dial: addresses, Millis: 2000})
+		r = w.control(t, event{Do: "dial", Dial: addresses, Text: text, Millis: 2000})
 		for _, a := range addresses {
 			if r.Results[a] != "ok" {
 				return false

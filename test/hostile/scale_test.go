@@ -57,7 +57,11 @@ func TestHundredsOfEnvironmentsAtOnceAndThenEverythingIsGone(t *testing.T) {
 	if files[1] > files[0]*105/100+4 {
 		t.Errorf("the server has %d open files after the second crowd and had %d after the first", files[1], files[0])
 	}
-	if memory[1] > memory[0]*105/100+4*mega {
+	most := memory[0]*105/100 + 4*mega
+	if memory[1] > most { // a busy machine gives memory back late
+		_ = within(90*time.Second, func() bool { memory[1] = x.calm(t); return memory[1] <= most })
+	}
+	if memory[1] > most {
 		t.Errorf("the server has %d KB after the second crowd and had %d KB after the first", memory[1]>>10, memory[0]>>10)
 	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -18,8 +20,8 @@ import (
 // current is the request that this runtime serves.
 var current atomic.Pointer[string]
 
-// dial connects to addresses over TCP, all at once, and says of each whether
-// somebody took the connection. Reads Dial, Millis (how long to wait).
+// dial connects to addresses over TCP, all at once, says of each whether somebody took
+// the connection, and sends Text there. Reads Dial, Text, Millis (how long to wait).
 func dial(e *event, r *report) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -29,7 +31,8 @@ func dial(e *event, r *report) {
 			defer wg.Done()
 			c, err := net.DialTimeout("tcp", address, time.Duration(e.Millis)*time.Millisecond)
 			if err == nil {
-				_ = c.Close() // nothing was written
+				_, _ = c.Write([]byte(e.Text)) // that it was taken is what counts
+				_ = c.Close()
 			}
 			if t, ok := err.(net.Error); ok && t.Timeout() {
 				err = fmt.Errorf("timeout")
@@ -133,6 +136,27 @@ func callAPI(e *event, r *report) {
 		r.Results[url] = fmt.Sprint(a.StatusCode)
 		r.Texts[url] = string(body)
 	}
+}
+
+// https fetches a URL over TLS, trusting the authority in Text alone. Reads Paths
+// (one URL), Text (PEM), Millis.
+func https(e *event, r *report) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(e.Text)) {
+		r.Results["authority"] = "no certificate"
+		return
+	}
+	trusting := &http.Client{Timeout: time.Duration(e.Millis) * time.Millisecond, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	a, err := trusting.Get(e.Paths[0])
+	r.tried("get", err)
+	if err != nil {
+		return
+	}
+	defer a.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(a.Body, 4096))
+	r.tried("read", err)
+	r.Texts["body"] = string(body)
+	r.Texts["protocol"] = tls.VersionName(a.TLS.Version)
 }
 
 // signed sends GET requests to kiln's API, signed with a key that is not its own as
