@@ -29,6 +29,7 @@ need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing+=("
 need mkfs.ext4 e2fsprogs
 need losetup mount
 need ip iproute2
+need iptables iptables
 need curl curl
 need gcc gcc
 need python3 python3

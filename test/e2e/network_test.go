@@ -193,6 +193,23 @@ func TestWithoutOutboundNetworkAFunctionIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
+func TestTheAPIIsInsideAtTheAddressThatItHasOutside(t *testing.T) {
+	m := newMachine(t)
+	for _, network := range []string{"outbound", "none"} {
+		for _, address := range []string{machine4, machine6} {
+			s := m.serve(t, t.TempDir(), "--listen", net.JoinHostPort(address, "0"), "--insecure-listen", "--network", network)
+			o := newOutsider(t, s, "caller", nil)
+			var got []any
+			if o.ask(t, map[string]any{"do": "api"}, &got); fmt.Sprint(got) != fmt.Sprint([]any{s.URL, 200}) {
+				t.Errorf("network %s: inside got %v, outside it is at %s", network, got, s.URL)
+			}
+			if other := net.JoinHostPort(address, "8080"); o.reach(t, other)[other] != "ECONNREFUSED" {
+				t.Errorf("network %s: another port of the address is not the environment's own", network)
+			}
+		}
+	}
+}
+
 func TestAnOpenConnectionOutlastsAFreeze(t *testing.T) {
 	m := newMachine(t)
 	l := m.world.listen(t, world4+":7")

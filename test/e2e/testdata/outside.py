@@ -17,6 +17,14 @@ def fetch(event):
         return answer.read().decode()
 
 
+def api(event):
+    """Where kiln's own API is, and what it says to this function."""
+    url = os.environ["AWS_ENDPOINT_URL"]
+    request = urllib.request.Request(url + "/2015-03-31/functions/", headers={"X-Amz-Security-Token": os.environ["AWS_SESSION_TOKEN"]})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return [url, answer.status]
+
+
 def reach(event):
     """For each address: "open", or why not."""
     found = {}
