@@ -2,7 +2,7 @@
 # make test   install what the tests need and run all of them
 export GOFLAGS := -buildvcs=false
 
-.PHONY: run test test-full build generate lint bench clean
+.PHONY: run test test-full test-v2 build generate lint bench clean
 
 run: build
 	bin/kiln quickstart examples
@@ -16,6 +16,10 @@ test:
 # What takes longer than CI has time for.
 test-full:
 	FUZZTIME=60s KILN_TEST_FULL=1 test/run.sh
+
+# The sandbox on control groups of version 2 alone, in an emulated machine.
+test-v2:
+	test/v2.sh
 
 generate:
 	go generate ./door/lambda
