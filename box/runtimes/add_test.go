@@ -242,7 +242,7 @@ func TestAddSaysWhatIsWrong(t *testing.T) {
 		{"python3.12", "", "Python 3.12 is in no suite of Debian that kiln knows; install it so that python3.12 is on the PATH", kiln.Unsupported},
 		{"python3.13", "", "this machine's apt has no source of Debian: name one with --debian-mirror URL, or debian-mirror in kiln.yaml", kiln.Unsupported},
 		{"python3.13", "3.13.1", "python3.13 comes from Debian trixie, which has one version of it: none can be chosen", kiln.Invalid},
-		{"java21", "", "java21 cannot be added: kiln has no bootstrap for Java yet", kiln.Unsupported},
+		{"dotnet8", "", "dotnet8 cannot be added: kiln has no bootstrap for .NET yet", kiln.Unsupported},
 		{"provided.al2023", "", "provided.al2023 needs nothing: the function brings its own program", kiln.Conflict},
 		{"nope", "", `there is no runtime "nope"`, kiln.NotFound},
 	}
