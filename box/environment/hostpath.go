@@ -21,6 +21,10 @@ func onHost(p *sandbox.Program, h sandbox.HostPather) {
 	args := slices.Clone(p.Args)
 	for i, a := range args {
 		args[i] = hostPath(a, h)
+		// The value of an option: -XX:Flags=/var/runtime/…
+		if option, path, ok := strings.Cut(a, "="); ok && strings.HasPrefix(option, "-") {
+			args[i] = option + "=" + hostPath(path, h)
+		}
 	}
 	env := slices.Clone(p.Env)
 	for i, kv := range env {

@@ -46,6 +46,9 @@ func (b *Book) compose(ctx context.Context, d *descriptor, i *interpreter, s sta
 		if _, err := os.Stat(filepath.Join(dir, "runtime", trustStore)); err == nil {
 			rt.Command = slices.Insert(rt.Command, 1, "-Djavax.net.ssl.trustStore="+runtimeDir+"/"+trustStore)
 		}
+		if _, err := os.Stat(filepath.Join(dir, "runtime", classArchive)); err == nil {
+			rt.Command = slices.Insert(rt.Command, 1, archiveArguments(i)...)
+		}
 		rt.Env["LC_ALL"] = utf8Locale
 	case "ruby":
 		rt.Command = slices.Insert(rt.Command, 1, rubyLibraries(i)...)
@@ -172,6 +175,11 @@ func (b *Book) build(ctx context.Context, dir string, d *descriptor, i *interpre
 	if d.Family == "java" {
 		if err := makeTrustStore(ctx, i, home); err != nil {
 			return fmt.Errorf("make the authorities known: %w", err)
+		}
+		if archivesClasses(i) {
+			if err := makeClassArchive(ctx, i, home); err != nil && ctx.Err() == nil {
+				b.log.Warn("Java starts without an archive of its classes", "program", i.Program, "error", err)
+			}
 		}
 	}
 	if d.Family == "python" {

@@ -44,7 +44,7 @@ func rubyLibraries(i *interpreter) []string {
 	var arguments []string
 	for _, library := range i.Libraries {
 		if rel, err := filepath.Rel(i.Prefix, library); err == nil && filepath.IsLocal(rel) {
-			arguments = append(arguments, "-I"+filepath.Join(langDir, rel))
+			arguments = append(arguments, "-I", filepath.Join(langDir, rel))
 		}
 	}
 	return arguments
