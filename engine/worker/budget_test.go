@@ -21,7 +21,8 @@ func TestTheBudgetTakesUntilItIsFull(t *testing.T) {
 		t.Errorf("lack is %+v, want %+v", got, want)
 	}
 	b.give(60)
-	if !b.take(10) || !b.take(10) || b.take(10) || b.used != 60 || b.environments != 3 {
+	first, second, third := b.take(10), b.take(10), b.take(10)
+	if !first || !second || third || b.used != 60 || b.environments != 3 {
 		t.Errorf("three environments of three: %+v", b)
 	}
 	if got, want := b.lack(10), (shortage{environments: 1}); got != want {

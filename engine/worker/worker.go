@@ -8,6 +8,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -210,7 +211,7 @@ func (w *Worker) take(ctx context.Context, key *kiln.EnvironmentKey, target *kil
 			}
 		}
 		s, use, waited, err := p.take(ctx)
-		if err != errGone { // else the pool was taken away between the two lines
+		if !errors.Is(err, errGone) { // else the pool was taken away between the two lines
 			return s, use, waited, err
 		}
 	}

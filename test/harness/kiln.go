@@ -6,6 +6,7 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -122,7 +123,10 @@ func (k *Kiln) StartWith(t testing.TB, o Options) *Server {
 func (k *Kiln) Launch(o Options) (*Server, error) {
 	s := &Server{Data: o.Data, Done: make(chan struct{}), http: &http.Client{Timeout: time.Minute}}
 	if o.Dial != nil {
-		s.http.Transport = &http.Transport{Dial: o.Dial, MaxIdleConnsPerHost: 64}
+		s.http.Transport = &http.Transport{
+			DialContext:         func(_ context.Context, network, address string) (net.Conn, error) { return o.Dial(network, address) },
+			MaxIdleConnsPerHost: 64,
+		}
 	}
 	s.Cmd = exec.Command(k.Binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--console", "off", "--data-dir", o.Data}, o.Args...)...)
 	s.Cmd.Env = append(os.Environ(), "NO_COLOR=1")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -82,7 +83,7 @@ func (a *Archive) open(ctx context.Context, mirror, name string, offset int64) (
 	if offset > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	response, err := a.client.Do(request)
+	response, err := a.client.Do(request) //nolint:bodyclose // the caller reads and closes it
 	if err != nil {
 		cancel(nil)
 		return nil, 0, plain(err)
@@ -117,7 +118,7 @@ func (e statusError) Error() string { return "the server answers " + e.text }
 // plain gives an error of a request without the address, which whoever reports it
 // adds, and without a password in it.
 func plain(err error) error {
-	if u, ok := err.(*url.Error); ok {
+	if u := (*url.Error)(nil); errors.As(err, &u) {
 		return u.Err
 	}
 	return err
@@ -144,7 +145,7 @@ func (s *stalled) Read(p []byte) (int, error) {
 	if n > 0 {
 		s.timer.Reset(s.limit)
 	}
-	if err != nil && err != io.EOF && s.ctx.Err() != nil {
+	if err != nil && !errors.Is(err, io.EOF) && s.ctx.Err() != nil {
 		err = context.Cause(s.ctx)
 	}
 	return n, err
