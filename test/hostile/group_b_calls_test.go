@@ -154,7 +154,7 @@ func TestB18ADeafFunctionIsEndedOnTime(t *testing.T) {
 			if errorType != "Sandbox.Timedout" || !strings.HasSuffix(message, "Task timed out after 2.00 seconds") {
 				t.Errorf("%s: got %s: %s", kind, errorType, message)
 			}
-			if took < 2*time.Second || took > 20*time.Second {
+			if took < 2*time.Second || took > time.Minute {
 				t.Errorf("%s: the answer came after %v, want a little more than 2 s", kind, took)
 			}
 			tail := harness.Tail(out)
@@ -175,8 +175,21 @@ func (x *trial) rude(t testing.TB, how string, set ...harness.Settings) string {
 	return x.attacker(t, how, append(set, harness.Variables(map[string]string{"RUDE": how}))...)
 }
 
-func TestB19ARuntimeThatNeverAsksForWork(t *testing.T) {
+// Whatever a runtime does to its API, each caller gets exactly one result, its own.
+func TestB19ARuntimeThatBreaksTheRulesOfItsAPI(t *testing.T) {
 	x := common(t).trial(t)
+	for name, breach := range map[string]func(*testing.T, *trial){
+		"never asks for work": neverAsks, "asks twice at once": asksTwice, "answers twice": answersTwice,
+		"answers wrong requests": answersWrong, "answers when its time is over": answersLate,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			breach(t, x)
+		})
+	}
+}
+
+func neverAsks(t *testing.T, x *trial) {
 	name := x.rude(t, "never-next", harness.Timeout(2))
 	kind, message := harness.Failure(t, x.client, name, `{}`)
 	if kind != "Sandbox.Timedout" || !strings.Contains(message, "timed out") {
@@ -184,8 +197,7 @@ func TestB19ARuntimeThatNeverAsksForWork(t *testing.T) {
 	}
 }
 
-func TestB19ARuntimeThatAsksTwiceAtOnce(t *testing.T) {
-	x := common(t).trial(t)
+func asksTwice(t *testing.T, x *trial) {
 	name := x.rude(t, "next-twice")
 	ids := map[string]bool{}
 	for range 50 {
@@ -197,8 +209,7 @@ func TestB19ARuntimeThatAsksTwiceAtOnce(t *testing.T) {
 	}
 }
 
-func TestB19ARuntimeThatAnswersTwice(t *testing.T) {
-	x := common(t).trial(t)
+func answersTwice(t *testing.T, x *trial) {
 	name := x.rude(t, "respond-twice")
 	ids := map[string]bool{}
 	for n := range 20 {
@@ -217,8 +228,7 @@ func TestB19ARuntimeThatAnswersTwice(t *testing.T) {
 	}
 }
 
-func TestB19ARuntimeThatAnswersWrongRequests(t *testing.T) {
-	x := common(t).trial(t)
+func answersWrong(t *testing.T, x *trial) {
 	name := x.rude(t, "wrong-id")
 	for range 10 {
 		var a struct{ Made, Old, Odd int }
@@ -234,8 +244,7 @@ func TestB19ARuntimeThatAnswersWrongRequests(t *testing.T) {
 	}
 }
 
-func TestB19ARuntimeThatAnswersWhenItsTimeIsOver(t *testing.T) {
-	x := common(t).trial(t)
+func answersLate(t *testing.T, x *trial) {
 	name := x.rude(t, "respond-late", harness.Timeout(1))
 	answered, timedOut := 0, 0
 	for _, millis := range []int64{980, 995, 999, 1000, 1001, 1010} {

@@ -173,7 +173,7 @@ func (x *trial) manyCalls(t testing.TB, name string, n int) {
 func (x *trial) calm(t testing.TB) int64 {
 	t.Helper()
 	least := x.resident(t)
-	for range 30 {
+	for range 10 {
 		for range 20 {
 			if err := x.ping(neighbour); err != nil {
 				t.Fatal(err)

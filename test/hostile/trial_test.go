@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -64,6 +65,7 @@ func attackerPath(t testing.TB) string {
 // it, and the invariants, which are checked then.
 type trial struct {
 	*place
+	mu        sync.Mutex
 	functions []string
 }
 
@@ -82,6 +84,8 @@ var notName = regexp.MustCompile(`[^A-Za-z0-9]+`)
 func (x *trial) name(t testing.TB, part string) string {
 	name := notName.ReplaceAllString(t.Name(), "-")
 	name = strings.Trim(name[:min(len(name), 50)]+"-"+part, "-")
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.functions = append(x.functions, name)
 	return name
 }
