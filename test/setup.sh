@@ -36,7 +36,6 @@ need python3 python3
 need node nodejs
 need npm npm
 need ruby ruby
-need javac default-jdk-headless
 need mvn maven
 compgen -G '/usr/lib/jvm/*17*/bin/javac' >/dev/null || missing+=(openjdk-17-jdk-headless)
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
