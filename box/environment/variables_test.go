@@ -141,10 +141,10 @@ func TestWithoutAFilesystemOfItsOwnAProgramIsToldWhereThingsLie(t *testing.T) {
 	r := start(t, b, func(o *environment.Options) {
 		o.Sandbox = open{b}
 		o.Version.Config.Environment = map[string]string{"OWN": "/var/task/x", "PYTHONPATH": "lib:/var/task/lib"}
-		o.Runtime = kiln.Runtime{Identifier: "python3.11", Family: "python", Command: []string{"/var/lang/bin/python3.11", "-S", "/var/runtime/bootstrap.py"}}
+		o.Runtime = kiln.Runtime{Identifier: "python3.11", Family: "python", Command: []string{"/var/lang/bin/python3.11", "-S", "-X:dir=/var/runtime/x", "-X:n=1", "/var/runtime/bootstrap.py"}}
 	})
 	r.free()
-	if got, want := b.log()[0], "start /host/var/lang/bin/python3.11 -S /host/var/runtime/bootstrap.py"; got != want {
+	if got, want := b.log()[0], "start /host/var/lang/bin/python3.11 -S -X:dir=/host/var/runtime/x -X:n=1 /host/var/runtime/bootstrap.py"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	got := <-env
