@@ -53,6 +53,7 @@ func (b *Book) debian() (*debian.Archive, error) {
 	})
 }
 
+// downloads is the directory of packages that are being fetched.
 func (b *Book) downloads() string { return filepath.Join(b.dir, "downloads") }
 
 // reachesDebian gives nil when a runtime can be made of Debian packages here, else
@@ -93,10 +94,7 @@ func (b *Book) fetchRoot(ctx context.Context, d *descriptor, progress func(done,
 	if there, err := filepath.Glob(filepath.Join(home, "[0-9]*-"+digest)); err == nil && len(there) > 0 {
 		return plan.Forget()
 	}
-	if err := makeDir(home); err != nil {
-		return err
-	}
-	work, err := os.MkdirTemp(home, ".new-")
+	work, err := newWork(home)
 	if err != nil {
 		return err
 	}
@@ -123,6 +121,25 @@ func (b *Book) fetchRoot(ctx context.Context, d *descriptor, progress func(done,
 		return err
 	}
 	return errors.Join(b.discardOthers(d.Identifier, home, target), plan.Forget())
+}
+
+// newWork makes a directory to work in, in the home of what will be fetched, and
+// deletes those that interrupted fetches left: one process at a time adds to a data
+// directory, and one fetch at a time in it.
+func newWork(home string) (string, error) {
+	if err := makeDir(home); err != nil {
+		return "", err
+	}
+	left, err := filepath.Glob(filepath.Join(home, ".new-*"))
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			return "", err
+		}
+	}
+	return os.MkdirTemp(home, ".new-")
 }
 
 // writeContents notes which packages a root is made of.

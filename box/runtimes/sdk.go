@@ -145,10 +145,7 @@ func (b *Book) addSDK(ctx context.Context, s *sdk, progress func(done, total int
 
 // fetchSDK makes the directory of an SDK: complete or not at all.
 func (b *Book) fetchSDK(ctx context.Context, s *sdk, home, target string, progress func(done, total int64)) error {
-	if err := makeDir(home); err != nil {
-		return err
-	}
-	work, err := os.MkdirTemp(home, ".new-")
+	work, err := newWork(home)
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,7 @@ func (s settings) get(name string) string { return s[strings.ToLower(name)] }
 // no reports whether a setting is set to one of apt's words for no.
 func (s settings) no(name string) bool { return isNo(s.get(name)) }
 
+// isNo reports whether a text is one of apt's words for no.
 func isNo(text string) bool {
 	switch strings.ToLower(text) {
 	case "no", "false", "without", "off", "disable", "0":

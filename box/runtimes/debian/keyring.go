@@ -93,6 +93,7 @@ func (k *keyring) read(file string) error {
 	return nil
 }
 
+// parse adds keys, in ASCII armour or not.
 func (k *keyring) parse(text []byte) error {
 	read := openpgp.ReadKeyRing
 	if bytes.Contains(text, []byte("-----BEGIN PGP")) {

@@ -154,6 +154,7 @@ func checkAddress(address string) (string, error) {
 	return strings.TrimRight(u.String(), "/"), nil
 }
 
+// cutScheme gives the absolute path of an address of a scheme; ok is false for others.
 func cutScheme(address, scheme string) (string, bool) {
 	rest, ok := strings.CutPrefix(address, scheme+":")
 	if !ok {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kiln"
@@ -31,6 +32,7 @@ type Plan struct {
 	archive *Archive
 	request Request
 	parcels []*parcel
+	lists   []string // digests of the lists of packages that it was made from
 }
 
 // Package is one package of a plan.
@@ -52,7 +54,8 @@ func (a *Archive) Plan(ctx context.Context, r Request) (*Plan, error) {
 		return nil, err
 	}
 	s := &shelf{parcels: make(map[string]*parcel)}
-	if err := a.list(ctx, o, s); err != nil {
+	p := &Plan{archive: a, request: r}
+	if err := a.list(ctx, o, s, p); err != nil {
 		return nil, stopped(ctx, err)
 	}
 	updates, found, err := a.security(r.Suite)
@@ -60,7 +63,7 @@ func (a *Archive) Plan(ctx context.Context, r Request) (*Plan, error) {
 		return nil, err
 	}
 	if found {
-		err := a.list(ctx, updates, s)
+		err := a.list(ctx, updates, s, p)
 		switch {
 		case isNotFound(err):
 			a.log.Info("the mirror has no security updates of this suite", "suite", r.Suite)
@@ -69,15 +72,15 @@ func (a *Archive) Plan(ctx context.Context, r Request) (*Plan, error) {
 		}
 	}
 	s.index()
-	parcels, err := s.resolve(r.Packages, r.IfThere, r.Omit)
+	p.parcels, err = s.resolve(r.Packages, r.IfThere, r.Omit)
 	if err != nil {
 		return nil, kiln.Errorf(kiln.Unavailable, "Debian %s at this mirror: %w", r.Suite, err)
 	}
-	return &Plan{archive: a, request: r, parcels: parcels}, nil
+	return p, nil
 }
 
 // list takes the packages of a suite in.
-func (a *Archive) list(ctx context.Context, o origin, s *shelf) error {
+func (a *Archive) list(ctx context.Context, o origin, s *shelf, p *Plan) error {
 	r, err := a.release(ctx, o)
 	if err != nil {
 		return err
@@ -86,6 +89,7 @@ func (a *Archive) list(ctx context.Context, o origin, s *shelf) error {
 	if err != nil {
 		return err
 	}
+	p.lists = append(p.lists, f.sha256)
 	path, err := a.fetch(ctx, o, f, names, func(int64) {})
 	if err != nil {
 		return err
@@ -169,8 +173,12 @@ func (p *Plan) Fill(ctx context.Context, dir string, progress func(done, total i
 // Forget removes the downloads that the root was made of.
 func (p *Plan) Forget() error {
 	var errs []error
+	digests := slices.Clone(p.lists)
 	for _, q := range p.parcels {
-		err := os.Remove(filepath.Join(p.archive.options.Downloads, q.file.sha256))
+		digests = append(digests, q.file.sha256)
+	}
+	for _, digest := range digests {
+		err := os.Remove(filepath.Join(p.archive.options.Downloads, digest))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -47,6 +47,7 @@ type unpacker struct {
 	entries int
 }
 
+// newUnpacker begins with an empty root.
 func newUnpacker(root *os.Root) *unpacker {
 	return &unpacker{root: root, owners: make(map[string]*parcel)}
 }

@@ -73,4 +73,5 @@ func cutNumber(s string) (number, rest string) {
 	return strings.TrimLeft(s[:n], "0"), s[n:]
 }
 
+// isDigit reports whether c is a decimal digit.
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
