@@ -164,3 +164,13 @@ func BenchmarkLinkMemory(b *testing.B) {
 	}
 	b.ReportMetric((heap()-before)/float64(made), "B/link")
 }
+
+// What a freeze and a thaw cost a namespace's name server.
+func BenchmarkFreezeThaw(b *testing.B) {
+	n := open(b, func(o *network.Options) { o.Outbound = false })
+	_, l := attach(b, n)
+	for b.Loop() {
+		l.Freeze()
+		l.Thaw()
+	}
+}
