@@ -98,7 +98,10 @@ final class Bean {
         if (isEvent) {
             tolerant = new HashMap<String, Property>();
             for (Property property : properties.values()) {
-                tolerant.put(plain(property.name), property);
+                // Of two that differ by case only, such as a field sns behind getSNS, one can be set.
+                if (property.canSet() || !tolerant.containsKey(plain(property.name))) {
+                    tolerant.put(plain(property.name), property);
+                }
             }
         }
     }
@@ -248,7 +251,7 @@ final class Bean {
     /** Gives the property that a member of JSON sets; null when there is none. */
     Property settable(String name) {
         Property property = properties.get(name);
-        if (property == null && tolerant != null) {
+        if (tolerant != null && (property == null || !property.canSet())) {
             property = tolerant.get(plain(name));
         }
         return property != null && property.canSet() ? property : null;
