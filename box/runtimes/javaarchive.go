@@ -50,10 +50,6 @@ func makeClassArchive(ctx context.Context, i *interpreter, home string) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- serveSample(listener) }()
-	defer func() {
-		listener.Close()
-		<-served
-	}()
 	p := i.program()
 	p.env = append(p.env, "AWS_LAMBDA_RUNTIME_API="+listener.Addr().String(), "_HANDLER=kiln.lambda.Sample",
 		"LAMBDA_TASK_ROOT="+home, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128", "LC_ALL="+utf8Locale)
@@ -61,8 +57,10 @@ func makeClassArchive(ctx context.Context, i *interpreter, home string) error {
 	// The runtime ends with an error, because its connection ends; the archive is written all the same.
 	_, err = output(ctx, asSelf, p, "-XX:ArchiveClassesAtExit="+target, "-XX:Flags="+filepath.Join(home, "lib/jvm.flags"),
 		"-Dfile.encoding=UTF-8", "-Djava.net.preferIPv4Stack=true", "-jar", filepath.Join(home, "lib/kiln.jar"))
+	listener.Close()
+	serveErr := <-served
 	if _, statErr := os.Stat(target); statErr != nil {
-		return errors.Join(err, statErr)
+		return errors.Join(err, serveErr, statErr)
 	}
 	return os.Chmod(target, 0o644)
 }
