@@ -173,7 +173,7 @@ func (b *Book) build(ctx context.Context, dir string, d *descriptor, i *interpre
 		return err
 	}
 	if d.Family == "java" {
-		if err := makeTrustStore(ctx, i, home); err != nil {
+		if err := makeTrustStore(i, home); err != nil {
 			return fmt.Errorf("make the authorities known: %w", err)
 		}
 		if archivesClasses(i) {

@@ -27,3 +27,6 @@ func (b *Book) Pins(name string) string {
 	}
 	return ""
 }
+
+// KeyStore gives a bundle of certificates as a store of Java, for tests.
+var KeyStore = keyStore

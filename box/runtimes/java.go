@@ -138,34 +138,3 @@ func javaMounts(i *interpreter) []kiln.RuntimeMount {
 // starts where LANG names one that is not installed takes text for ASCII; the
 // bootstraps take the variable back.
 const utf8Locale = "C.UTF-8"
-
-// trustStore is the place of the authorities in the bootstrap's directory, when the
-// Java has none of its own.
-const trustStore = "lib/cacerts"
-
-// bundles are the places where distributions keep the authorities that they trust.
-var bundles = []string{
-	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
-}
-
-// makeTrustStore lets a Java whose list of authorities is a link to nowhere trust those
-// that the machine trusts. A Java of another root cannot be run here, and keeps what
-// its root has.
-func makeTrustStore(ctx context.Context, i *interpreter, home string) error {
-	if _, err := os.Stat(filepath.Join(i.Prefix, "lib/security/cacerts")); err == nil || i.Root != "" {
-		return nil
-	}
-	for _, bundle := range bundles {
-		if _, err := os.Stat(bundle); err != nil {
-			continue
-		}
-		target := filepath.Join(home, trustStore)
-		_, err := output(ctx, asSelf, i.program(), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(home, "lib/kiln.jar"), "kiln.lambda.TrustStore", bundle, target)
-		if err != nil {
-			return err
-		}
-		return os.Chmod(target, 0o644)
-	}
-	return nil
-}
