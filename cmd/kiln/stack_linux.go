@@ -122,6 +122,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	}
 	s.worker = worker.New(worker.Options{
 		Launcher: builder, IdleTimeout: c.IdleTimeout, MaxWaiting: c.MaxWaiting, MaxWait: c.MaxWait, MemoryBudget: c.MemoryBudget, Logger: log,
+		MaxEnvironments: mostEnvironments(),
 	})
 	s.add("environments", s.endWorker)
 	s.addCloser("housekeeping", s.keepHouse(o.warm))

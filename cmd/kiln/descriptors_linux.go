@@ -1,0 +1,37 @@
+package main
+
+import (
+	"syscall"
+
+	"kiln/engine/worker"
+)
+
+// An environment costs the server about 27 descriptors (control files, sockets,
+// processes, pipes); the rest is for callers, logs and the store.
+const (
+	descriptorsEach = 30
+	descriptorsRest = 1024
+)
+
+// mostEnvironments is how many environments the descriptors of this process allow:
+// callers wait for one, or are told to come later, where otherwise a start would
+// fail in the middle.
+func mostEnvironments() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return worker.DefaultMaxEnvironments
+	}
+	return environmentsWithin(limit.Cur)
+}
+
+// environmentsWithin is how many environments fit into a limit of descriptors: at
+// least one, at most the worker's own bound.
+func environmentsWithin(descriptors uint64) int {
+	if descriptors >= descriptorsRest+descriptorsEach*worker.DefaultMaxEnvironments {
+		return worker.DefaultMaxEnvironments
+	}
+	if descriptors < descriptorsRest+descriptorsEach {
+		return 1
+	}
+	return int(descriptors-descriptorsRest) / descriptorsEach
+}
