@@ -165,18 +165,20 @@ func (b *Book) fetchedDir(identifier string) string {
 // fetched gives the interpreter that Add brought for a runtime. Of several the newest
 // counts.
 func (b *Book) fetched(d *descriptor) (c candidate, ok bool) {
-	below := filepath.Join("bin", "node")
-	if d.Family == "python" {
-		below = filepath.Join("lang", "bin", "python"+d.Version)
-	}
-	matches, err := filepath.Glob(filepath.Join(b.fetchedDir(d.Identifier), "[0-9]*", below))
-	if err != nil || len(matches) == 0 || d.Family == "python" && b.options.HostOnly {
+	rooted := d.Family != "nodejs"
+	matches, err := filepath.Glob(filepath.Join(b.fetchedDir(d.Identifier), "[0-9]*"))
+	if err != nil || rooted && b.options.HostOnly {
 		return candidate{}, false
 	}
-	sort.Slice(matches, func(i, j int) bool { return naturalLess(matches[i], matches[j]) })
-	c.path = matches[len(matches)-1]
-	if d.Family == "python" {
-		c.root = filepath.Join(strings.TrimSuffix(c.path, below), "root")
+	sort.Slice(matches, func(i, j int) bool { return naturalLess(matches[j], matches[i]) })
+	for _, dir := range matches {
+		if c.path = d.programOf(dir); c.path == "" {
+			continue
+		}
+		if rooted {
+			c.root = filepath.Join(dir, "root")
+		}
+		return c, true
 	}
-	return c, true
+	return candidate{}, false
 }

@@ -72,7 +72,7 @@ var families = map[string]*family{
 		implementation: "ruby",
 		parts:          2,
 		programs:       func(version string) []string { return []string{"ruby" + version, "ruby"} },
-		ask:            asking(rubyQuestion),
+		ask:            askRuby,
 		probe:          rubyProbe,
 		hostProbe:      rubyProbe,
 		places: func(version string) string {

@@ -157,13 +157,25 @@ func writeContents(name, suite string, packages []debian.Package) error {
 // furnish moves the interpreter of an unpacked root to where a box has it, compiles
 // its library and makes the locale that functions are started with.
 func furnish(ctx context.Context, d *descriptor, root, lang string) (*interpreter, error) {
-	if err := moveLanguage(d, root, lang); err != nil {
-		return nil, err
+	if d.Family == "python" {
+		if err := moveLanguage(d, root, lang); err != nil {
+			return nil, err
+		}
 	}
-	p := program{path: filepath.Join(lang, "bin", "python"+d.Version), root: root}
-	library := filepath.Join("lib", "python"+d.Version)
-	if err := compileLibrary(ctx, p, filepath.Join(lang, library), filepath.Join(langDir, library)); err != nil {
-		return nil, fmt.Errorf("compile its library: %w", err)
+	p := program{path: d.programOf(filepath.Dir(root)), root: root}
+	switch {
+	case p.path == "":
+		return nil, kiln.Errorf(kiln.Unavailable, "its packages hold no %s", d.language())
+	case d.Family == "python":
+		library := filepath.Join("lib", "python"+d.Version)
+		if err := compileLibrary(ctx, p, filepath.Join(lang, library), filepath.Join(langDir, library)); err != nil {
+			return nil, fmt.Errorf("compile its library: %w", err)
+		}
+	case d.Family == "ruby":
+		// The plain name belongs to another package, whose version is the suite's.
+		if err := os.Symlink(filepath.Base(p.path), filepath.Join(filepath.Dir(p.path), "ruby")); err != nil && !os.IsExist(err) {
+			return nil, err
+		}
 	}
 	if err := makeLocale(ctx, root); err != nil {
 		return nil, fmt.Errorf("make its locale: %w", err)
@@ -176,6 +188,23 @@ func furnish(ctx context.Context, d *descriptor, root, lang string) (*interprete
 		return nil, kiln.Errorf(kiln.Unavailable, "its interpreter is version %s, not %s", i.Version, d.Version)
 	}
 	return i, nil
+}
+
+// programOf gives the interpreter in a directory of what was fetched for a runtime, ""
+// when there is none.
+func (d *descriptor) programOf(dir string) string {
+	patterns := map[string][]string{
+		"nodejs": {"bin/node"},
+		"python": {"lang/bin/python" + d.Version},
+		"ruby":   {"root/usr/bin/ruby" + d.Version},
+		"java":   {"root/usr/lib/jvm/*/jre/bin/java", "root/usr/lib/jvm/*/bin/java"},
+	}
+	for _, pattern := range patterns[d.Family] {
+		if matches, err := filepath.Glob(filepath.Join(dir, pattern)); err == nil && len(matches) > 0 {
+			return matches[0]
+		}
+	}
+	return ""
 }
 
 // moveLanguage takes the interpreter and its library out of the root's /usr, so that

@@ -132,7 +132,13 @@ func (i *interpreter) owns(file string) bool {
 }
 
 // program gives what runs the interpreter.
-func (i *interpreter) program() program { return program{path: i.Program, root: i.Root} }
+func (i *interpreter) program() program {
+	p := program{path: i.Program, root: i.Root}
+	if i.Family == "ruby" {
+		p.env = rubyRoot(i.Root)
+	}
+	return p
+}
 
 // sharedPrefix reports whether the prefix holds much more than this interpreter.
 func (i *interpreter) sharedPrefix() bool {

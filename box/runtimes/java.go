@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"archive/zip"
 	"context"
 	"io/fs"
 	"os"
@@ -36,16 +37,10 @@ func askJava(ctx context.Context, p program) (*answer, error) {
 		}
 		properties = readProperties(string(text), " = ")
 	} else {
-		home := filepath.Dir(filepath.Dir(p.path))
-		text, err := os.ReadFile(filepath.Join(home, "release"))
-		if err != nil {
+		var err error
+		if properties, err = readHome(filepath.Dir(filepath.Dir(p.path))); err != nil {
 			return nil, err
 		}
-		release := readProperties(string(text), "=")
-		properties["java.home"] = home
-		properties["java.version"] = release["JAVA_VERSION"]
-		properties["os.arch"] = release["OS_ARCH"]
-		properties["java.vm.name"] = release["JVM_VARIANT"]
 	}
 	home, err := filepath.EvalSymlinks(properties["java.home"])
 	if err != nil || properties["java.version"] == "" {
@@ -72,6 +67,37 @@ func askJava(ctx context.Context, p program) (*answer, error) {
 		said.Flavour = "early-access"
 	}
 	return said, nil
+}
+
+// readHome gives the properties of a Java that is not run, from the files of its home.
+func readHome(home string) (map[string]string, error) {
+	properties := map[string]string{"java.home": home}
+	text, err := os.ReadFile(filepath.Join(home, "release"))
+	if err == nil {
+		release := readProperties(string(text), "=")
+		properties["java.version"] = release["JAVA_VERSION"]
+		properties["os.arch"] = release["OS_ARCH"]
+		properties["java.vm.name"] = release["JVM_VARIANT"]
+		return properties, nil
+	}
+	// That of Java 8 comes without such a file; its library says the version, and a
+	// folder beside it the machine.
+	library, err := zip.OpenReader(filepath.Join(home, "lib", "rt.jar"))
+	if err != nil {
+		return nil, err
+	}
+	defer library.Close()
+	manifest, err := fs.ReadFile(library, "META-INF/MANIFEST.MF")
+	if err != nil {
+		return nil, err
+	}
+	properties["java.version"] = readProperties(strings.ReplaceAll(string(manifest), "\r", ""), ": ")["Implementation-Version"]
+	for _, machine := range []string{"amd64", "aarch64"} {
+		if isDir(filepath.Join(home, "lib", machine)) {
+			properties["os.arch"] = machine
+		}
+	}
+	return properties, nil
 }
 
 // readProperties reads lines of a name and a value, which quotes may surround.

@@ -104,7 +104,7 @@ func TestWhatCannotBeServedSaysWhyAndWhatToDo(t *testing.T) {
 		other = "x86_64"
 	}
 	cases := []struct{ identifier, architecture, want string }{
-		{"java21", "", "no Java 21 was found on this machine, so java21 functions cannot run; install it so that java is on the PATH, in JAVA_HOME, or below /usr/lib/jvm, sdkman, jenv, asdf, mise, /opt or /usr/local"},
+		{"java21", "", "no Java 21 was found on this machine, so java21 functions cannot run; this machine's apt has no source of Debian: name one with --debian-mirror URL, or debian-mirror in kiln.yaml; then run `kiln runtime add java21`, or install it so that java is on the PATH, in JAVA_HOME, or below /usr/lib/jvm, sdkman, jenv, asdf, mise, /opt or /usr/local"},
 		{"ruby3.4", "", "no Ruby 3.4 was found on this machine, so ruby3.4 functions cannot run; install it so that ruby is on the PATH or below rbenv, rvm, chruby, asdf, mise, /opt or /usr/local"},
 		{"dotnet8", "", "runtime dotnet8 cannot be served: kiln has no bootstrap for .NET yet; a custom runtime (provided.al2023) that brings its own interpreter works today"},
 		{"cobol85", "", "kiln does not serve the runtime \"cobol85\"; `kiln runtime ls` lists those that it does"},

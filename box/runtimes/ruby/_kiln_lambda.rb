@@ -133,7 +133,8 @@ module KilnLambda
       begin
         api = RuntimeAPI.new(ENV['AWS_LAMBDA_RUNTIME_API'])
         root = ENV['LAMBDA_TASK_ROOT'] || Dir.pwd
-        $LOAD_PATH.unshift(root) unless $LOAD_PATH.include?(root)
+        $LOAD_PATH.delete(root)
+        $LOAD_PATH.unshift(root)
         serve(api, load_handler(api, ENV['_HANDLER'].to_s))
       rescue Gone => error
         warn "the Runtime API is gone: #{error.message}"
