@@ -35,6 +35,7 @@ type Capabilities struct {
 	PrivateProcesses  bool // own process ids, own init that reaps
 	PrivateNetwork    bool // own network namespace: only what Listen opened is reachable
 	PrivateUser       bool // a user id that no other living box has
+	UserLimits        bool // what the kernel counts for each user, one box cannot use up for another
 	MemoryLimit       bool
 	CPULimit          bool
 	PIDLimit          bool

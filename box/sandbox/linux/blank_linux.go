@@ -3,6 +3,7 @@ package linux
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -19,6 +20,7 @@ type blank struct {
 	uid   int
 	init  child
 	line  int           // the init ends when this is closed, by us or by our death
+	user  int           // user namespace of its programs where all boxes share one user; -1 else
 	link  *network.Link // name server and way out; nil without a network
 	group *group
 	dead  chan struct{} // closed when the init has been reaped
@@ -59,7 +61,7 @@ func initMemfd() (int, error) {
 // makeBlank makes one blank, with or without a way out. Nothing of it is left when it
 // returns an error.
 func (d *Driver) makeBlank(outbound bool) (b *blank, err error) {
-	b = &blank{name: fmt.Sprintf("b%d", d.blanks.Add(1)), dead: make(chan struct{}), line: -1}
+	b = &blank{name: fmt.Sprintf("b%d", d.blanks.Add(1)), dead: make(chan struct{}), line: -1, user: -1}
 	if b.uid, err = d.uids.take(); err != nil {
 		return nil, err
 	}
@@ -101,6 +103,9 @@ func (d *Driver) makeBlank(outbound bool) (b *blank, err error) {
 		if b.init, err = spawn(unix.CLONE_NEWPID, inits, s); err != nil {
 			return fmt.Errorf("start init: %w", err)
 		}
+		if err := d.hold(b); err != nil {
+			return err
+		}
 		return d.stage.maskProc()
 	})
 	if err != nil {
@@ -111,8 +116,27 @@ func (d *Driver) makeBlank(outbound bool) (b *blank, err error) {
 			return b, err
 		}
 	}
-	b.watch, err = reapWhenDone(b.init, func(unix.WaitStatus, error) { close(b.dead) })
+	b.watch, err = reapWhenDone(b.init, func(unix.WaitStatus, time.Duration, error) { close(b.dead) })
 	return b, err
+}
+
+// hold keeps what a box is entered and held by besides its init: its user namespace,
+// and its /proc where there are no control groups. The calling thread is in its mount
+// namespace.
+func (d *Driver) hold(b *blank) (err error) {
+	if d.standing.shared() {
+		if b.user, err = unix.Open("/proc/1/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return fmt.Errorf("open user namespace: %w", err)
+		}
+	}
+	if b.group.anchor() == "" {
+		proc, err := unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open /proc of the box: %w", err)
+		}
+		b.group.gather(&crowd{proc: os.NewFile(uintptr(proc), "/proc of the box"), init: b.init.pidfd, threads: d.threads})
+	}
+	return nil
 }
 
 // attach gives the network of a process, which nobody has reaped, its name server and,
@@ -191,6 +215,10 @@ func (d *Driver) initScript(b *blank, line, thaw int) *script {
 		rest = 5
 	}
 	s.add("close descriptors", unix.SYS_CLOSE_RANGE, rest, uintptr(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
+	if d.standing.shared() {
+		d.confinement.isolateUser(s, b.uid)
+		s.redirect(2, d.null)
+	}
 	d.confinement.signals(s)
 	d.confinement.surrender(s, b.uid)
 	s.add("execute", unix.SYS_EXECVEAT, program, s.text(""),
@@ -230,6 +258,10 @@ func (d *Driver) destroyBlank(b *blank) error {
 	}
 	if b.link != nil {
 		errs = append(errs, b.link.Close())
+	}
+	if b.user >= 0 {
+		errs = append(errs, unix.Close(b.user))
+		b.user = -1
 	}
 	if b.group != nil {
 		errs = append(errs, b.group.remove())

@@ -61,8 +61,12 @@ func (x *box) make(ctx context.Context) error {
 	}
 	defer release()
 	if x.scratch != nil {
-		if err := x.scratch.give(x.blank.uid); err != nil {
-			return fmt.Errorf("give scratch directory to %d: %w", x.blank.uid, err)
+		owner := x.blank.uid
+		if d.standing.shared() { // as it is called where the directory was made
+			owner = 0
+		}
+		if err := x.scratch.give(owner); err != nil {
+			return fmt.Errorf("give scratch directory to %d: %w", owner, err)
 		}
 	}
 	g := x.blank.group

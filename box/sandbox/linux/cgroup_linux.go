@@ -125,8 +125,9 @@ func ownCgroups() (map[string]string, error) {
 
 // openCgroups makes the owner's home in every tree that is of use. A tree that
 // cannot be written is left out, and its controllers with it. With version1 the
-// unified tree is left out too.
-func openCgroups(owner string, version1 bool) (*cgroups, error) {
+// unified tree is left out too. Rootless there may be none: then nothing is limited
+// by groups, and boxes freeze by signals.
+func openCgroups(owner string, version1, rootless bool) (*cgroups, error) {
 	trees, err := findTrees()
 	if err != nil {
 		return nil, fmt.Errorf("find control groups: %w", err)
@@ -143,14 +144,14 @@ func openCgroups(owner string, version1 bool) (*cgroups, error) {
 	})
 	var refused []error
 	for _, t := range trees {
-		if version1 && t.unified {
+		if version1 && t.unified || rootless && !t.unified {
 			continue
 		}
 		if c.unified != nil && slices.Equal(t.controllers, []string{"freezer"}) {
 			continue
 		}
 		if t.unified {
-			err = t.openUnified(owner)
+			err = t.openUnified(owner, rootless)
 		} else {
 			t.home = filepath.Join(t.own, homeName(owner))
 			err = mkdir(t.home)
@@ -167,7 +168,7 @@ func openCgroups(owner string, version1 bool) (*cgroups, error) {
 			c.unified = t
 		}
 	}
-	if c.unified == nil && c.at["freezer"] == nil {
+	if c.unified == nil && c.at["freezer"] == nil && !rootless {
 		return nil, errors.Join(append([]error{errors.New("no writable control groups: neither a v2 tree nor a v1 freezer")}, refused...)...)
 	}
 	if c.unified != nil {
@@ -186,13 +187,18 @@ const serverLeaf = "kiln-server"
 // openUnified makes the home in a v2 tree and hands it as many controllers as the
 // tree has. The home lies in this process's own group where that is ours to
 // divide: it was delegated (systemd's Delegate=yes) or it is the root of what we
-// see. Everywhere else it lies at the root of the tree.
-func (t *tree) openUnified(owner string) error {
+// see. Everywhere else it lies at the root of the tree, and rootless nowhere.
+func (t *tree) openUnified(owner string, rootless bool) error {
 	base := t.point
 	if filepath.Base(t.own) == serverLeaf {
 		t.own = filepath.Dir(t.own) // a server of this kind has moved us before
 		base = t.own
 	} else if t.own != t.point && delegated(t.own) {
+		base = t.own
+	} else if rootless {
+		if err := granted(t.own); err != nil {
+			return err
+		}
 		base = t.own
 	}
 	if len(t.controllers) > 0 {
@@ -222,6 +228,21 @@ func delegated(dir string) bool {
 		}
 	}
 	return false
+}
+
+// granted says why a v2 group is not this user's to divide though no mark says that it
+// is, or nil. It is where the user may write it and not the one above: somebody who
+// may do more gave it away there. Below that, groups belong to whoever made them.
+func granted(dir string) error {
+	for _, name := range []string{"", "cgroup.procs", "cgroup.subtree_control"} {
+		if err := unix.Access(filepath.Join(dir, name), unix.W_OK); err != nil {
+			return fmt.Errorf("%s was not delegated to this user: %w", filepath.Join(dir, name), err)
+		}
+	}
+	if unix.Access(filepath.Join(filepath.Dir(dir), "cgroup.procs"), unix.W_OK) == nil {
+		return fmt.Errorf("%s is not delegated to this server", dir)
+	}
+	return nil
 }
 
 // vacate moves every process of a v2 group into one leaf of it.

@@ -91,7 +91,7 @@ func TestADelegatedGroupIsDividedAndItsProcessesMoveToALeaf(t *testing.T) {
 		t.Fatal(err)
 	}
 	served := &tree{point: root.point, own: dir, unified: true, controllers: root.controllers[:1]}
-	if err := served.openUnified(sandboxtest.Owner("delegated")); err != nil {
+	if err := served.openUnified(sandboxtest.Owner("delegated"), false); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := served.home, filepath.Join(dir, "kiln-"+sandboxtest.Owner("delegated")); got != want {
@@ -110,7 +110,7 @@ func TestADelegatedGroupIsDividedAndItsProcessesMoveToALeaf(t *testing.T) {
 	}
 	// A second start finds itself in the leaf, and comes to the same home.
 	again := &tree{point: root.point, own: filepath.Join(dir, serverLeaf), unified: true, controllers: root.controllers[:1]}
-	if err := again.openUnified(sandboxtest.Owner("delegated")); err != nil {
+	if err := again.openUnified(sandboxtest.Owner("delegated"), false); err != nil {
 		t.Fatal(err)
 	}
 	if again.home != served.home {
@@ -122,7 +122,7 @@ func TestAGroupThatIsNotDelegatedIsLeftAlone(t *testing.T) {
 	root := unifiedTree(t)
 	dir, pid := service(t, root, "plain")
 	served := &tree{point: root.point, own: dir, unified: true}
-	if err := served.openUnified(sandboxtest.Owner("plain")); err != nil {
+	if err := served.openUnified(sandboxtest.Owner("plain"), false); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {

@@ -20,6 +20,7 @@ import (
 // Driver makes boxes on this machine. Close it, or its boxes end with the process.
 type Driver struct {
 	options     Options
+	standing    standing
 	log         *slog.Logger
 	cgroups     *cgroups
 	scratches   *scratches
@@ -50,16 +51,24 @@ func New(options Options) (*Driver, error) {
 		return nil, fmt.Errorf("sandbox driver linux: %w", err)
 	}
 	if os.Geteuid() != 0 {
-		return nil, fmt.Errorf("%w: it needs to run as root", ErrUnsupported)
+		return nil, fmt.Errorf("%w: it needs to be root, of the host or of a user namespace", ErrUnsupported)
+	}
+	standing, err := findStanding()
+	if err == nil {
+		options.UIDs, err = standing.choose(options.UIDs, options.Owner)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sandbox driver linux: %w", err)
 	}
 	d := &Driver{
-		options: options,
-		log:     options.Logger.With("driver", "linux", "owner", options.Owner),
-		uids:    newUIDs(options.UIDs),
-		program: -1,
-		null:    -1,
-		slots:   make(chan struct{}, options.Concurrency),
-		boxes:   map[string]*box{},
+		options:  options,
+		standing: standing,
+		log:      options.Logger.With("driver", "linux", "owner", options.Owner),
+		uids:     newUIDs(options.UIDs),
+		program:  -1,
+		null:     -1,
+		slots:    make(chan struct{}, options.Concurrency),
+		boxes:    map[string]*box{},
 	}
 	if err := d.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnsupported, err), d.release())
@@ -80,13 +89,14 @@ func (d *Driver) open() (err error) {
 	if err := sweep(d.options.Owner, d.options.StateDir, d.log); err != nil {
 		return fmt.Errorf("remove leftovers: %w", err)
 	}
-	if d.confinement, err = newConfinement(); err != nil {
+	if d.confinement, err = newConfinement(d.standing); err != nil {
 		return err
 	}
-	if d.cgroups, err = openCgroups(d.options.Owner, d.options.version1); err != nil {
+	if d.cgroups, err = openCgroups(d.options.Owner, d.options.version1, d.standing.rootless); err != nil {
 		return err
 	}
-	if d.scratches, err = newScratches(filepath.Join(d.options.StateDir, "scratch"), d.options.Owner, d.options.inMemory); err != nil {
+	inMemory := d.options.inMemory || d.standing.rootless // no file of a user's may be mounted as a disk
+	if d.scratches, err = newScratches(filepath.Join(d.options.StateDir, "scratch"), d.options.Owner, inMemory); err != nil {
 		return err
 	}
 	if d.program, err = initMemfd(); err != nil {
@@ -99,7 +109,7 @@ func (d *Driver) open() (err error) {
 	if err := os.MkdirAll(ground, 0o700); err != nil {
 		return err
 	}
-	if d.stage, err = openStage(ground); err != nil {
+	if d.stage, err = openStage(ground, d.standing.rootless); err != nil {
 		return err
 	}
 	d.threads = newThreads(d.options.Concurrency+2, d.confinement.leave)
@@ -109,6 +119,9 @@ func (d *Driver) open() (err error) {
 // Name is the word by which configuration asks for this driver.
 func (d *Driver) Name() string { return "linux" }
 
+// Tier says in a few words how far boxes are kept apart here.
+func (d *Driver) Tier() string { return d.standing.tier() }
+
 // Capabilities says what this host lets a box be.
 func (d *Driver) Capabilities() sandbox.Capabilities {
 	has := func(controller string) bool { return d.cgroups.at[controller] != nil }
@@ -116,10 +129,11 @@ func (d *Driver) Capabilities() sandbox.Capabilities {
 		PrivateFilesystem: true,
 		PrivateProcesses:  true,
 		PrivateNetwork:    true,
-		PrivateUser:       true,
+		PrivateUser:       !d.standing.shared(),
+		UserLimits:        !d.standing.rootless,
 		MemoryLimit:       has("memory"),
 		CPULimit:          has("cpu"),
-		PIDLimit:          has("pids"),
+		PIDLimit:          has("pids") || d.confinement.limitsProcesses,
 		ScratchLimit:      true,
 		ScratchOnDisk:     d.scratches.onDisk(),
 		Freeze:            true,

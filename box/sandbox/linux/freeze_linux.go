@@ -10,9 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freezer is the pair of control files with which a group freezes. They stay open:
-// freezing is on the path of every invocation.
-type freezer struct {
+// freezer stops the processes of a box. freeze returns when none runs; stop does not
+// wait; thaw lets them go on.
+type freezer interface {
+	freeze() error
+	stop() error
+	thaw() error
+	close()
+}
+
+var (
+	_ freezer = (*groupFreezer)(nil)
+	_ freezer = (*crowd)(nil)
+)
+
+// groupFreezer is the pair of control files with which a group freezes. They stay
+// open: freezing is on the path of every invocation.
+type groupFreezer struct {
 	control *os.File // is written
 	state   *os.File // says how far it came; the same file on v1
 	on, off string   // what is written
@@ -23,10 +37,10 @@ type freezer struct {
 }
 
 // openFreezer opens the files of the v2 directory core, or of a v1 freezer's.
-func openFreezer(core, legacy string) (*freezer, error) {
+func openFreezer(core, legacy string) (*groupFreezer, error) {
 	if core == "" {
 		f, err := openControl(legacy, "freezer.state", os.O_RDWR)
-		return &freezer{control: f, state: f, on: "FROZEN", off: "THAWED", frozen: "FROZEN", legacy: true}, err
+		return &groupFreezer{control: f, state: f, on: "FROZEN", off: "THAWED", frozen: "FROZEN", legacy: true}, err
 	}
 	control, err := openControl(core, "cgroup.freeze", os.O_WRONLY)
 	if err != nil {
@@ -37,11 +51,11 @@ func openFreezer(core, legacy string) (*freezer, error) {
 		_ = control.Close() // nothing was written
 		return nil, err
 	}
-	return &freezer{control: control, state: state, on: "1", off: "0", frozen: "frozen 1"}, nil
+	return &groupFreezer{control: control, state: state, on: "1", off: "0", frozen: "frozen 1"}, nil
 }
 
 // close lets the files go.
-func (f *freezer) close() {
+func (f *groupFreezer) close() {
 	_ = f.control.Close() // each write has been answered
 	if f.state != f.control {
 		_ = f.state.Close() // only read
@@ -49,7 +63,7 @@ func (f *freezer) close() {
 }
 
 // freeze stops every thread of the group and returns when none runs.
-func (f *freezer) freeze() error {
+func (f *groupFreezer) freeze() error {
 	if err := f.stop(); err != nil {
 		return err
 	}
@@ -76,13 +90,13 @@ func (f *freezer) freeze() error {
 }
 
 // stop begins to freeze and does not wait.
-func (f *freezer) stop() error {
+func (f *groupFreezer) stop() error {
 	_, err := f.control.WriteAt([]byte(f.on), 0)
 	return err
 }
 
 // thaw lets every thread go on.
-func (f *freezer) thaw() error {
+func (f *groupFreezer) thaw() error {
 	_, err := f.control.WriteAt([]byte(f.off), 0)
 	return err
 }

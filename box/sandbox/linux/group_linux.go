@@ -30,7 +30,8 @@ type group struct {
 	pids    control
 	core    string // the v2 directory that freezes and kills, or ""
 	legacy  string // the v1 freezer's directory where there is no core
-	freezer *freezer
+	crowd   *crowd // the processes where no group holds them, once they are there; or nil
+	freezer freezer
 	coreFD  int   // of core, for clone; -1 without
 	enter   []int // v1: the files to which a process writes itself
 	watch   *oomWatch
@@ -78,8 +79,12 @@ func (c *cgroups) makeGroup(name string) (g *group, err error) {
 	if g.core == "" {
 		g.legacy = in("freezer").dir
 	}
-	if g.freezer, err = openFreezer(g.core, g.legacy); err != nil {
-		return g, err
+	if g.anchor() != "" {
+		f, err := openFreezer(g.core, g.legacy)
+		if err != nil {
+			return g, err
+		}
+		g.freezer = f
 	}
 	if g.memory.dir != "" && !g.memory.unified {
 		g.watch, err = watchOOM(g.memory.dir)
@@ -174,6 +179,9 @@ func (g *group) quota(milliCPU int64) error {
 // not use cgroup.kill: some kernels (6.18 is one) then kill every process that is
 // later cloned into the group.
 func (g *group) kill() error {
+	if g.crowd != nil {
+		return g.crowd.kill()
+	}
 	for p := patient(20*time.Microsecond, 5*time.Millisecond, 10*time.Second); ; {
 		empty, err := g.empty()
 		if err != nil {
@@ -213,7 +221,11 @@ func (g *group) killOnce() error {
 	return err
 }
 
-// anchor is the directory whose process list is that of the box.
+// gather makes a group that no control group can freeze one of the processes seen
+// through a /proc, which it owns from now on.
+func (g *group) gather(c *crowd) { g.crowd, g.freezer = c, c }
+
+// anchor is the directory whose process list is that of the box, or "".
 func (g *group) anchor() string {
 	if g.core != "" {
 		return g.core

@@ -14,8 +14,10 @@ import (
 	"kiln/box/sandbox/sandboxtest"
 )
 
-// TestMain runs the tests, or, where a test asks for it, a server that is killed.
+// TestMain runs the tests, or, where a test asks for it, a server that is killed, or
+// the tests again in a user namespace.
 func TestMain(m *testing.M) {
+	enterForTest()
 	if name := os.Getenv(serverVariable); name != "" {
 		serve(name)
 	}

@@ -20,7 +20,8 @@ type Options struct {
 	// holds the templates of scratch images.
 	StateDir string
 	// UIDs is the range of host user ids for boxes. The zero value picks a range
-	// from the owner, high above what distributions hand out.
+	// from the owner, high above what distributions hand out; in a user namespace, what
+	// it has.
 	UIDs UIDRange
 	// PoolSize is how many blanks are kept ready; 0 means 4, negative means none.
 	PoolSize int
@@ -56,10 +57,7 @@ func (o *Options) check(processors int) error {
 	if !filepath.IsAbs(o.StateDir) {
 		return fmt.Errorf("state directory %q: want an absolute path", o.StateDir)
 	}
-	if o.UIDs == (UIDRange{}) {
-		o.UIDs = defaultUIDs(o.Owner)
-	}
-	if o.UIDs.First < 1000 || o.UIDs.Count < 1 || o.UIDs.First+o.UIDs.Count > 1<<31-1 {
+	if o.UIDs != (UIDRange{}) && (o.UIDs.First < 1000 || o.UIDs.Count < 1 || o.UIDs.First+o.UIDs.Count > 1<<31-1) {
 		return fmt.Errorf("uid range %d+%d: want ids from 1000 to 2147483646", o.UIDs.First, o.UIDs.Count)
 	}
 	if o.PoolSize == 0 {

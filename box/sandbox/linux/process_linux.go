@@ -3,6 +3,7 @@ package linux
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,9 +15,9 @@ type reaper struct {
 	file *os.File // a copy of the pidfd, known to the runtime's poller
 }
 
-// reapWhenDone calls done once, with how the child ended, from a goroutine that
-// ends with the child.
-func reapWhenDone(c child, done func(unix.WaitStatus, error)) (*reaper, error) {
+// reapWhenDone calls done once, with how the child ended and the processor time that it
+// and the children which it waited for used, from a goroutine that ends with the child.
+func reapWhenDone(c child, done func(unix.WaitStatus, time.Duration, error)) (*reaper, error) {
 	fd, err := unix.FcntlInt(uintptr(c.pidfd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return nil, fmt.Errorf("watch process: %w", err)
@@ -33,11 +34,12 @@ func reapWhenDone(c child, done func(unix.WaitStatus, error)) (*reaper, error) {
 	}
 	go func() {
 		var status unix.WaitStatus
+		var used unix.Rusage
 		var err error
 		pollErr := conn.Read(func(uintptr) bool {
 			var pid int
 			for {
-				pid, err = unix.Wait4(c.pid, &status, unix.WNOHANG, nil)
+				pid, err = unix.Wait4(c.pid, &status, unix.WNOHANG, &used)
 				if err != unix.EINTR {
 					return pid != 0 || err != nil
 				}
@@ -47,7 +49,7 @@ func reapWhenDone(c child, done func(unix.WaitStatus, error)) (*reaper, error) {
 			err = pollErr
 		}
 		_ = r.file.Close() // nothing was written
-		done(status, err)
+		done(status, time.Duration(used.Utime.Nano()+used.Stime.Nano()), err)
 	}()
 	return r, nil
 }
@@ -61,10 +63,10 @@ type process struct {
 }
 
 // newProcess begins to watch a program that was just executed. gone says whether
-// the box went away first.
-func newProcess(c child, gone func() bool, ended func()) (*process, error) {
+// the box went away first; ended hears of the processor time used.
+func newProcess(c child, gone func() bool, ended func(time.Duration)) (*process, error) {
 	p := &process{child: c, exited: make(chan struct{}), pidfd: os.NewFile(uintptr(c.pidfd), "pidfd")}
-	_, err := reapWhenDone(c, func(w unix.WaitStatus, err error) {
+	_, err := reapWhenDone(c, func(w unix.WaitStatus, used time.Duration, err error) {
 		switch {
 		case err != nil:
 			p.status = sandbox.ExitStatus{OutOfTurn: true}
@@ -74,7 +76,7 @@ func newProcess(c child, gone func() bool, ended func()) (*process, error) {
 			p.status = sandbox.ExitStatus{Code: w.ExitStatus()}
 		}
 		_ = p.pidfd.Close() // nothing was written
-		ended()
+		ended(used)
 		close(p.exited)
 	})
 	if err != nil {

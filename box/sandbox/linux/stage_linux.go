@@ -12,8 +12,9 @@ import (
 // tree of devices and empty directories. The namespaces of boxes are copies of
 // it, which is cheaper than a copy of the host's, and leaves nothing to unmount.
 type stage struct {
-	ns    int      // the namespace
-	masks []string // what of /proc is covered in every box
+	ns       int      // the namespace
+	masks    []string // what of /proc is covered in every box
+	rootless bool     // devices are the host's own, and /proc is there twice
 }
 
 // The directories of a stage besides /dev and /proc: stageFiles is where a box's own
@@ -21,6 +22,9 @@ type stage struct {
 const (
 	stageFiles = "/files"
 	stageEmpty = "/empty"
+	// stageProc shows the host's /proc until a box has its own: in a user namespace the
+	// kernel gives a new one only to who can see all of another.
+	stageProc = "/host-proc"
 )
 
 // device is one node of /dev.
@@ -47,8 +51,8 @@ var maskable = []string{
 
 // openStage builds the stage; dir is an empty directory to build it on, which is as
 // before afterwards.
-func openStage(dir string) (*stage, error) {
-	s := &stage{ns: -1}
+func openStage(dir string, rootless bool) (*stage, error) {
+	s := &stage{ns: -1, rootless: rootless}
 	for _, m := range maskable {
 		if _, err := os.Lstat(m); err == nil {
 			s.masks = append(s.masks, m)
@@ -65,7 +69,7 @@ func openStage(dir string) (*stage, error) {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			return fmt.Errorf("make mounts private: %w", err)
 		}
-		return buildStage(dir)
+		return s.build(dir)
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("build stage: %w", err), s.close())
@@ -73,9 +77,9 @@ func openStage(dir string) (*stage, error) {
 	return s, nil
 }
 
-// buildStage makes the tree and turns it into the root of the calling thread's
-// mount namespace.
-func buildStage(dir string) error {
+// build makes the tree and turns it into the root of the calling thread's mount
+// namespace.
+func (s *stage) build(dir string) error {
 	if err := unix.Mount("kiln", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=755,size=64k,nr_inodes=64"); err != nil {
 		return fmt.Errorf("mount tmpfs: %w", err)
 	}
@@ -83,14 +87,19 @@ func buildStage(dir string) error {
 		return err
 	}
 	unix.Umask(0) // of this thread alone: it left the process's CLONE_FS group with its namespace
-	for _, d := range []string{"dev", "dev/shm", "proc", stageFiles[1:], stageEmpty[1:]} {
+	for _, d := range []string{"dev", "dev/shm", "proc", stageFiles[1:], stageEmpty[1:], stageProc[1:]} {
 		if err := unix.Mkdir(d, 0o755); err != nil {
 			return fmt.Errorf("make %s: %w", d, err)
 		}
 	}
 	for _, d := range devices {
-		if err := unix.Mknod("dev/"+d.name, unix.S_IFCHR|0o666, int(unix.Mkdev(d.major, d.minor))); err != nil {
+		if err := s.device(d); err != nil {
 			return fmt.Errorf("make device %s: %w", d.name, err)
+		}
+	}
+	if s.rootless {
+		if err := borrow("/proc", stageProc[1:], unix.MOUNT_ATTR_RDONLY); err != nil {
+			return err
 		}
 	}
 	for _, l := range deviceLinks {
@@ -102,6 +111,35 @@ func buildStage(dir string) error {
 		return err
 	}
 	return unix.MountSetattr(unix.AT_FDCWD, "/", 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+}
+
+// device makes a node of /dev: in a user namespace, where none can be made, it is the
+// host's.
+func (s *stage) device(d device) error {
+	if !s.rootless {
+		return unix.Mknod("dev/"+d.name, unix.S_IFCHR|0o666, int(unix.Mkdev(d.major, d.minor)))
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/dev/"+d.name, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(d.major, d.minor) {
+		return fmt.Errorf("the host's /dev/%s is something else", d.name)
+	}
+	if err := unix.Mknod("dev/"+d.name, unix.S_IFREG|0o666, 0); err != nil {
+		return err
+	}
+	return borrow("/dev/"+d.name, "dev/"+d.name, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC)
+}
+
+// borrow shows what the host has at source at target too.
+func borrow(source, target string, attributes uint64) error {
+	fd, err := detach(source, attributes)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return attach(fd, target)
 }
 
 // enterRoot makes the working directory the root of the mount namespace and lets
@@ -130,15 +168,12 @@ func (s *stage) close() error {
 // /proc/sys is read-only.
 func (s *stage) maskProc() error {
 	const sealed = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-	cover := func(source, target string, attributes uint64) error {
-		fd, err := detach(source, attributes)
-		if err != nil {
-			return err
+	if s.rootless { // it has served its purpose
+		if err := unix.Unmount(stageProc, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount the host's /proc: %w", err)
 		}
-		defer unix.Close(fd)
-		return attach(fd, target)
 	}
-	if err := cover("/proc/sys", "/proc/sys", sealed); err != nil {
+	if err := borrow("/proc/sys", "/proc/sys", sealed); err != nil {
 		return err
 	}
 	for _, m := range s.masks {
@@ -152,7 +187,7 @@ func (s *stage) maskProc() error {
 		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 			source, attributes = stageEmpty, sealed
 		}
-		if err := cover(source, m, attributes); err != nil {
+		if err := borrow(source, m, attributes); err != nil {
 			return err
 		}
 	}

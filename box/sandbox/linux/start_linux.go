@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +29,9 @@ func (x *box) programScript(p sandbox.Program) (*script, error) {
 	x.blank.group.join(s)
 	// In a namespace of its own /proc/self/cgroup says "/", not where the host has it.
 	s.add("new cgroup namespace", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
+	if x.blank.user >= 0 {
+		c.enterUser(s, x.blank.user)
+	}
 	s.redirect(0, x.driver.null)
 	for target, file := range map[int]*os.File{1: p.Stdout, 2: p.Stderr} {
 		fd := x.driver.null
@@ -77,6 +81,10 @@ func (x *box) resourceLimits(s *script) {
 	c.limit(s, unix.RLIMIT_STACK, 8*mega, unix.RLIM_INFINITY)
 	c.limit(s, unix.RLIMIT_MEMLOCK, 8*mega, 8*mega)
 	c.limit(s, unix.RLIMIT_MSGQUEUE, 819200, 819200)
+	if x.spec.PIDs > 0 && x.blank.group.pids.dir == "" && c.limitsProcesses {
+		all := uint64(x.spec.PIDs) + 1 // the init is the same user
+		c.limit(s, unix.RLIMIT_NPROC, all, all)
+	}
 	if x.spec.MemoryBytes > 0 && x.spec.ScratchBytes > 0 {
 		largest := uint64(max(x.spec.MemoryBytes, x.spec.ScratchBytes))
 		c.limit(s, unix.RLIMIT_FSIZE, largest, largest)
@@ -89,7 +97,8 @@ func (x *box) adopt(c child) (sandbox.Process, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var p *process
-	p, err := newProcess(c, x.over, func() {
+	p, err := newProcess(c, x.over, func(used time.Duration) {
+		x.meter.spent(used)
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		delete(x.programs, p)

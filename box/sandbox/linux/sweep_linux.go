@@ -91,8 +91,8 @@ func sweepGroups(owner string) (int, error) {
 	for _, t := range trees {
 		var homes []string
 		err := filepath.WalkDir(t.point, func(path string, e fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // it went away meanwhile
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+				return nil // it went away meanwhile, or is nothing of this user's
 			} else if err != nil {
 				return err
 			}
@@ -155,10 +155,12 @@ func killGroup(dir string) (err error) {
 		g.legacy = dir
 		return g.killOnce()
 	}
-	if g.freezer, err = openFreezer(g.core, g.legacy); err != nil {
+	f, err := openFreezer(g.core, g.legacy)
+	if err != nil {
 		return err
 	}
-	defer g.freezer.close()
+	defer f.close()
+	g.freezer = f
 	return g.kill()
 }
 

@@ -19,18 +19,21 @@ import (
 // meter reads what a box uses. It keeps the control files open, since they are read
 // after every invocation.
 type meter struct {
-	unified bool // the memory controller is of version 2
+	crowd   *crowd // the processes where no control group holds them, or nil
+	unified bool   // the memory controller is of version 2
 	// Each is nil where the host has no such file.
 	processes, stat, oom, ceiling, tasks, time *os.File
 
 	mu   sync.Mutex
 	peak int64
-	outs int64 // times that the memory ran out, as far as we were told
+	outs int64         // times that the memory ran out, as far as we were told
+	past time.Duration // processor time of programs that have ended
+	cpu  time.Duration // the most that was ever measured
 }
 
 // openMeter begins to measure a group.
 func openMeter(g *group) (m *meter, err error) {
-	m = &meter{unified: g.memory.unified}
+	m = &meter{crowd: g.crowd, unified: g.memory.unified}
 	name := func(c control, v1, v2 string) string {
 		if c.unified {
 			return v2
@@ -70,6 +73,13 @@ func (m *meter) close() {
 			_ = f.Close() // only read
 		}
 	}
+}
+
+// spent notes the processor time of a program that has ended.
+func (m *meter) spent(used time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.past += used
 }
 
 // outOfMemory notes that the group's memory ran out.
@@ -120,16 +130,13 @@ func (x *box) Usage() (sandbox.Usage, error) {
 // more than the kernel's.
 func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
 	buf := make([]byte, 8192)
-	list, err := contents(m.processes, buf)
+	p, err := m.processSum(buf)
 	if err != nil {
 		return u, err
 	}
-	pids, err := parsePIDs(list)
-	if err != nil {
-		return u, err
-	}
-	p := sumProcesses(pids, buf)
-	if m.stat != nil {
+	if m.stat == nil {
+		u.MemoryBytes = p.resident + p.pageTables + 16384*p.threads
+	} else {
 		stat, err := contents(m.stat, buf)
 		if err != nil {
 			return u, err
@@ -163,7 +170,9 @@ func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
 			return u, err
 		}
 	}
-	if m.time != nil {
+	if m.time == nil {
+		u.CPU = m.processorTime(p.cpu)
+	} else {
 		text, err := contents(m.time, buf)
 		if err != nil {
 			return u, err
@@ -238,25 +247,57 @@ type processSum struct {
 	threads    int64
 	pageTables int64
 	returned   int64 // the most that one process gave back since its peak
+	resident   int64 // memory of their own; what several share counts for each
+	cpu        time.Duration
+}
+
+// processSum adds up the processes of the box that live now.
+func (m *meter) processSum(buf []byte) (s processSum, err error) {
+	if m.crowd != nil {
+		pids, err := m.crowd.members()
+		if err != nil {
+			return s, err
+		}
+		s = sumProcesses(pids, buf, m.crowd.read)
+		s.cpu = m.crowd.processorTime(pids, buf)
+		return s, nil
+	}
+	list, err := contents(m.processes, buf)
+	if err != nil {
+		return s, err
+	}
+	pids, err := parsePIDs(list)
+	if err != nil {
+		return s, err
+	}
+	return sumProcesses(pids, buf, func(pid int, name string, buf []byte) ([]byte, error) {
+		return readOnce(buf, func() (int, error) {
+			return unix.Open("/proc/"+strconv.Itoa(pid)+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		})
+	}), nil
+}
+
+// processorTime gives the time of those that live and of programs that have ended. What
+// others used that have ended is not known, so that it never goes back.
+func (m *meter) processorTime(alive time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cpu = max(m.cpu, m.past+alive)
+	return m.cpu
 }
 
 // sumProcesses reads the status of each process; one that has ended meanwhile is
 // passed over.
-func sumProcesses(pids []int, buf []byte) (s processSum) {
+func sumProcesses(pids []int, buf []byte, read func(pid int, name string, buf []byte) ([]byte, error)) (s processSum) {
 	const kilo = 1024
 	for _, pid := range pids {
-		fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		status, err := read(pid, "status", buf)
 		if err != nil {
 			continue
 		}
-		n, err := unix.Read(fd, buf)
-		unix.Close(fd)
-		if err != nil {
-			continue
-		}
-		status := buf[:n]
 		s.threads += field(status, "Threads")
 		s.pageTables += field(status, "VmPTE") * kilo
+		s.resident += (field(status, "RssAnon") + field(status, "RssShmem")) * kilo
 		s.returned = max(s.returned, (field(status, "VmHWM")-field(status, "VmRSS"))*kilo)
 	}
 	return s

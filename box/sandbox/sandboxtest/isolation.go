@@ -35,7 +35,7 @@ var isolation = []claim{
 	{"kill -1 reaches nobody outside, and the init survives", processes, killEverybody},
 	{"nothing is reachable but what Listen opened", network, onlyListenersReachable},
 	{"no socket without a file leads to the host or another box (A18)", network, abstractSockets},
-	{"one box cannot use up what the kernel counts for each user (B09)", user, perUserLimits},
+	{"one box cannot use up what the kernel counts for each user (B09)", userLimits, perUserLimits},
 	{"memory beyond the limit kills, and the box can be used again", memory, memoryLimit},
 	{"when a child runs out of memory the whole box ends", memory, memoryEndsAll},
 	{"writing 500 MB to the scratch directory does not count as memory", scratchDisk, scratchIsNotMemory},

@@ -45,6 +45,7 @@ func filesystem(c sandbox.Capabilities) bool  { return c.PrivateFilesystem }
 func processes(c sandbox.Capabilities) bool   { return c.PrivateProcesses }
 func network(c sandbox.Capabilities) bool     { return c.PrivateNetwork }
 func user(c sandbox.Capabilities) bool        { return c.PrivateUser }
+func userLimits(c sandbox.Capabilities) bool  { return c.UserLimits }
 func memory(c sandbox.Capabilities) bool      { return c.MemoryLimit }
 func processor(c sandbox.Capabilities) bool   { return c.CPULimit }
 func pids(c sandbox.Capabilities) bool        { return c.PIDLimit }

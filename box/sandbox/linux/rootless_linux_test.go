@@ -1,0 +1,150 @@
+package linux_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"kiln/box/sandbox/linux"
+	"kiln/box/sandbox/sandboxtest"
+)
+
+// rootlessVariable says that a test runs again as an ordinary user: "enter" outside of
+// the user namespace, "inside" in it.
+const rootlessVariable = "KILN_TEST_SANDBOX_ROOTLESS"
+
+// enterForTest enters a user namespace where a test asks for it, and there goes on to
+// the tests.
+func enterForTest() {
+	entry, err := linux.Settle()
+	if err == nil && entry == nil && os.Getenv(rootlessVariable) == "enter" {
+		var e *linux.Entered
+		e, err = linux.Enter(func(c *exec.Cmd) {
+			c.Env = append(os.Environ(), rootlessVariable+"=inside")
+			c.Stdout, c.Stderr = os.Stdout, os.Stderr
+		})
+		if err == nil {
+			var code int
+			if code, err = e.Wait(); err == nil {
+				os.Exit(code)
+			}
+		}
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+// nobody is an ordinary user of every host.
+const nobody = 65534
+
+// asOrdinaryUser runs the calling test again as an ordinary user in a user namespace,
+// and says whether this is that run. The user has as many ids as given besides its own.
+func asOrdinaryUser(t *testing.T, ids int) bool {
+	t.Helper()
+	if os.Getenv(rootlessVariable) == "inside" {
+		return true
+	}
+	needRoot(t)
+	probe := os.Getenv("KILN_TEST_PROBE")
+	if probe == "" {
+		probe = filepath.Join(sandboxtest.Probe(t), "probe")
+		if err := os.Chmod(filepath.Dir(filepath.Dir(probe)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	home := t.TempDir()
+	for dir := home; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tmp := filepath.Join(home, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(tmp, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-test.run=^" + t.Name() + "$", "-test.count=1", "-test.timeout=5m"}
+	if testing.Verbose() {
+		args = append(args, "-test.v")
+	}
+	again := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
+	again.Env = append(os.Environ(), rootlessVariable+"=enter", "KILN_TEST_PROBE="+probe, "TMPDIR="+tmp, "HOME="+tmp)
+	again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	var out []byte
+	err := withSubordinates(t, home, ids, func() (err error) {
+		out, err = again.CombinedOutput()
+		return err
+	})
+	t.Logf("as user %d:\n%s", nobody, out)
+	if err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(string(out), "PASS\n") || strings.Contains(string(out), "no tests to run") {
+		t.Error("it did not run")
+	}
+	return false
+}
+
+// withSubordinates runs f where the tables of the host give an ordinary user so many
+// ids besides its own. The host's own tables are untouched.
+func withSubordinates(t *testing.T, dir string, ids int, f func() error) error {
+	t.Helper()
+	table := filepath.Join(dir, "subordinates")
+	line := ""
+	if ids > 0 {
+		if _, err := exec.LookPath("newuidmap"); err != nil {
+			t.Fatal("newuidmap was not found: install uidmap")
+		}
+		line = fmt.Sprintf("%d:1900000000:%d\n", nobody, ids)
+	}
+	if err := os.WriteFile(table, []byte(line), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return linux.Apart(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return err
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+			if err := unix.Mount(table, file, "", unix.MS_BIND, ""); err != nil && (ids > 0 || err != unix.ENOENT) {
+				return fmt.Errorf("cover %s: %w", file, err)
+			}
+		}
+		return f()
+	})
+}
+
+func TestAnOrdinaryUserHasBoxesThatKeepTheContract(t *testing.T) {
+	t.Run("with one user id", func(t *testing.T) { keepsRootless(t, 0) })
+	t.Run("with subordinate user ids", func(t *testing.T) { keepsRootless(t, 65536) })
+}
+
+func keepsRootless(t *testing.T, ids int) {
+	if !asOrdinaryUser(t, ids) {
+		return
+	}
+	d := open(t, linux.Options{Owner: sandboxtest.Owner("rootless")})
+	if got, want := d.Tier(), "namespaces, rootless"; got != want {
+		t.Errorf("got tier %q, want %q", got, want)
+	}
+	can := d.Capabilities()
+	if !can.PrivateFilesystem || !can.PrivateProcesses || !can.PrivateNetwork || !can.Freeze || !can.SyscallFilter || !can.ScratchLimit || !can.PIDLimit {
+		t.Errorf("got %+v, want everything that needs namespaces only", can)
+	}
+	if can.PrivateUser != (ids > 0) || can.UserLimits || can.ScratchOnDisk {
+		t.Errorf("got %+v, want a user for each box only where there are ids, and a scratch directory in memory", can)
+	}
+	sandboxtest.Suite(t, d)
+}
