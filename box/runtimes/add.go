@@ -23,7 +23,7 @@ var exactVersion = regexp.MustCompile(`^\d{1,4}\.\d{1,4}\.\d{1,4}$`)
 // Add brings an interpreter here that serves the identifier, and proves that it
 // does; or the AWS SDK of a language. It tells how many bytes have come; total is 0
 // while it is not known. What is here already is not fetched again. Node.js comes
-// through npm, Python as a root directory of Debian packages.
+// through npm; Python, Java and Ruby come as root directories of Debian packages.
 func (b *Book) Add(ctx context.Context, identifier string, o AddOptions, progress func(done, total int64)) error {
 	if progress == nil {
 		progress = func(int64, int64) {}

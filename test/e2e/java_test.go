@@ -115,6 +115,7 @@ public class Till implements RequestHandler<Till.Order, Map<String, Object>> {
         seen.put("processors", Runtime.getRuntime().availableProcessors() > 0);
         seen.put("home", System.getProperty("java.home"));
         seen.put("user", System.getProperty("user.dir"));
+        seen.put("trace", System.getenv("_X_AMZN_TRACE_ID") != null && System.getProperty("com.amazonaws.xray.traceHeader") != null);
         return seen;
     }
 
