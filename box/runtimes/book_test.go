@@ -372,7 +372,13 @@ func TestAVirtualEnvironmentStandsForItsInterpreter(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, _ := source(rt, "/var/lang")
-	if !shown || strings.HasPrefix(got, dir) || isThere(prefix+"/lib") && got != prefix {
+	// An interpreter of the distribution is composed below each book's own directory.
+	if _, below, ok := strings.Cut(prefix, "/runtimes/served/"); ok {
+		prefix = "/" + below
+		_, below, _ = strings.Cut(got, "/runtimes/served/")
+		got = "/" + below
+	}
+	if !shown || strings.HasPrefix(got, dir) || got != prefix && (strings.HasPrefix(prefix, "/python") || isThere(prefix+"/lib")) {
 		t.Errorf("got %s, want %s", got, prefix)
 	}
 }
