@@ -170,12 +170,7 @@ func (d *Driver) enterFreshNamespaces() error {
 	if err := attach(dev, "/dev"); err != nil {
 		return err
 	}
-	shm, err := newFilesystem("tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "size=64m", "nr_inodes=4096", "mode=1777")
-	if err != nil {
-		return err
-	}
-	defer unix.Close(shm)
-	return attach(shm, "/dev/shm")
+	return mountShared()
 }
 
 // loopbackUp brings the loopback device of the calling thread's network up.

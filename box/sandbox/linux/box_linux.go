@@ -257,6 +257,12 @@ func (x *box) KillAll() error {
 	}
 	x.giveAnswers()
 	x.frozen = false
+	if err := x.clearRemains(); err != nil {
+		if x.over() { // it went away under our hands
+			return sandbox.ErrGone
+		}
+		return fmt.Errorf("clear sandbox %s: %w", x.id, err)
+	}
 	return nil
 }
 

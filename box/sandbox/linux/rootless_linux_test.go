@@ -1,7 +1,9 @@
 package linux_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kiln/box/sandbox"
 	"kiln/box/sandbox/linux"
 	"kiln/box/sandbox/sandboxtest"
 )
@@ -147,4 +150,57 @@ func keepsRootless(t *testing.T, ids int) {
 		t.Errorf("got %+v, want a user for each box only where there are ids, and a scratch directory in memory", can)
 	}
 	sandboxtest.Suite(t, d)
+
+	// What the suite asks only where each box has a user of its own.
+	b := probeBox(t, d, "identity", sandboxtest.Probe(t))
+	out := outputOf(t, b, "identity")
+	for _, want := range []string{
+		fmt.Sprintf("uid %d gid %[1]d", b.UserID()), "NoNewPrivs:\t1\n", "Seccomp:\t2\n",
+		"CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("got %q, want %q in it", out, want)
+		}
+	}
+	if b.UserID() < 1000 {
+		t.Errorf("got user %d, want none that a system has for itself", b.UserID())
+	}
+}
+
+// outputOf runs the probe in a box and gives its standard output.
+func outputOf(t *testing.T, b sandbox.Sandbox, args ...string) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p, err := b.Start(t.Context(), sandbox.Program{Path: "/probe/probe", Args: append([]string{"probe"}, args...), Stdout: w})
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.Exited()
+	return string(out)
+}
+
+// Root of a user namespace without the variable that Enter sets is an ordinary program,
+// and one with it outside of any is told so.
+func TestTheVariableOfAnEntryAloneDoesNothing(t *testing.T) {
+	needRoot(t)
+	c := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^$")
+	c.Env = append(os.Environ(), "_KILN_ROOTLESS=done")
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	c.ExtraFiles = []*os.File{null}
+	out, err := c.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "_KILN_ROOTLESS is set, and this is not the root of a user namespace") {
+		t.Errorf("got %v, %q", err, out)
+	}
 }
