@@ -3,7 +3,6 @@ package linux
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 )
 
@@ -113,9 +112,7 @@ func (s standing) limitsProcesses(release string) bool {
 
 // newerThan says whether a kernel release is at least major.minor.
 func newerThan(release string, major, minor int) bool {
-	first, rest, _ := strings.Cut(release, ".")
-	second, _, _ := strings.Cut(rest, ".")
-	a, errA := strconv.Atoi(first)
-	b, errB := strconv.Atoi(strings.TrimRight(second, "-+abcdefghijklmnopqrstuvwxyz"))
-	return errA == nil && errB == nil && (a > major || a == major && b >= minor)
+	var a, b int
+	n, err := fmt.Sscanf(release, "%d.%d", &a, &b)
+	return n == 2 && err == nil && (a > major || a == major && b >= minor)
 }

@@ -78,7 +78,7 @@ func TestSubordinateIDsAreThoseOfTheUserByNameOrNumber(t *testing.T) {
 
 func TestTheStateOfAThreadStandsBehindItsName(t *testing.T) {
 	for stat, want := range map[string]byte{
-		"12 (a) R 1": 'R', "12 (a) T) ) S 1": 'S', "12 (x) (y": 'X', "": 'X', "7 () Z 1": 'Z',
+		"12 (a) R 1": 'R', "12 (a) T) ) S 1": 'S', "": 'X', "7 () Z 1": 'Z',
 	} {
 		if got := stateOf([]byte(stat)); got != want {
 			t.Errorf("%q: got %c, want %c", stat, got, want)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -192,5 +193,60 @@ func listenersAtOnce(t *testing.T, r *rig) {
 	}
 	if err := again.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+func churnIsFrozen(t *testing.T, r *rig) {
+	b := r.create(t)
+	chains := []*program{start(t, b, "churn"), start(t, b, "churn"), start(t, b, "churn")}
+	// heard counts what the chains said, until they have been silent for a time.
+	heard := func(silence time.Duration) (n int) {
+		for _, p := range chains {
+			buf := make([]byte, 4096)
+			for {
+				if err := p.pipe.SetReadDeadline(time.Now().Add(silence)); err != nil {
+					t.Fatal(err)
+				}
+				k, err := p.out.Read(buf)
+				n += k
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					break
+				} else if err != nil {
+					t.Fatalf("a chain broke: %v", err)
+				}
+			}
+		}
+		return n
+	}
+	for range 5 {
+		for _, p := range chains { // each goes on
+			if err := p.pipe.SetReadDeadline(time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if _, err := p.out.ReadByte(); err != nil {
+					t.Fatalf("a chain broke: %v", err)
+				}
+			}
+		}
+		if err := b.Freeze(); err != nil {
+			t.Fatal(err)
+		}
+		heard(time.Millisecond) // what was said before
+		if n := heard(50 * time.Millisecond); n > 0 {
+			t.Errorf("%d processes were born in a frozen box", n)
+		}
+		if err := b.Thaw(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.KillAll(); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range chains {
+		if err := p.pipe.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		p.rest(t)
 	}
 }

@@ -47,6 +47,7 @@ var isolation = []claim{
 	{"a fork bomb stops at the limit and KillAll ends it", pids, forkBomb},
 	{"descriptors are limited", pids, descriptorLimit},
 	{"busy threads gain no processor time while frozen", freezing, frozenMeansFrozen},
+	{"processes that make others all the time stop, go on and end", freezing, churnIsFrozen},
 }
 
 // expect compares the results of a probe with what is acceptable for each name; a

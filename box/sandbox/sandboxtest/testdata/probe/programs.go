@@ -37,6 +37,7 @@ var programs = map[string]func(args []string){
 	"hog":      hog,
 	"hogchild": hogChild,
 	"children": children,
+	"churn":    churn,
 }
 
 func number(s string) int {
@@ -242,4 +243,13 @@ func children(args []string) {
 	}
 	fmt.Println("started all")
 	time.Sleep(time.Hour)
+}
+
+// churn says that it lives, starts itself again and ends: a chain of processes none of
+// which lives for long.
+func churn([]string) {
+	fmt.Print(".")
+	c := exec.Command("/proc/self/exe", "churn")
+	c.Stdout = os.Stdout
+	check(c.Start())
 }
