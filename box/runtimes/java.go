@@ -29,7 +29,7 @@ var javaModules = []string{
 // that root's linker, since it looks for its home beside the program that runs: the
 // file that lies in its home answers for it.
 func askJava(ctx context.Context, p program) (*answer, error) {
-	properties := make(map[string]string)
+	var properties map[string]string
 	if p.root == "" {
 		_, text, err := outputs(ctx, asSelf, p, javaQuestion...)
 		if err != nil {

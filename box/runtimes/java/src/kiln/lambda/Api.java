@@ -5,6 +5,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.Proxy;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
@@ -68,7 +69,9 @@ final class Api {
         if (name.startsWith("[")) {
             name = name.substring(1, name.length() - 1);
         }
-        Socket socket = new Socket();
+        // Without a word on proxies Java would read its settings for one. A channel would be
+        // closed by an interrupt that the function left behind.
+        Socket socket = new Socket(Proxy.NO_PROXY);
         socket.connect(new InetSocketAddress(InetAddress.getByName(name), Integer.parseInt(address.substring(colon + 1))));
         socket.setTcpNoDelay(true);
         in = socket.getInputStream();
