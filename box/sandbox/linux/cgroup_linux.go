@@ -184,22 +184,28 @@ func openCgroups(owner string, version1, rootless bool) (*cgroups, error) {
 // controllers to its children.
 const serverLeaf = "kiln-server"
 
+// base is the group of a v2 tree in which the home lies: this process's own where that
+// is ours to divide, since it was delegated (systemd's Delegate=yes) or it is the root
+// of what we see. Everywhere else it is the root of the tree, and rootless there is
+// none.
+func (t *tree) base(rootless bool) (string, error) {
+	switch {
+	case filepath.Base(t.own) == serverLeaf:
+		return filepath.Dir(t.own), nil // a server of this kind has moved us before
+	case t.own != t.point && delegated(t.own):
+		return t.own, nil
+	case rootless:
+		return t.own, granted(t.own)
+	}
+	return t.point, nil
+}
+
 // openUnified makes the home in a v2 tree and hands it as many controllers as the
-// tree has. The home lies in this process's own group where that is ours to
-// divide: it was delegated (systemd's Delegate=yes) or it is the root of what we
-// see. Everywhere else it lies at the root of the tree, and rootless nowhere.
+// tree has.
 func (t *tree) openUnified(owner string, rootless bool) error {
-	base := t.point
-	if filepath.Base(t.own) == serverLeaf {
-		t.own = filepath.Dir(t.own) // a server of this kind has moved us before
-		base = t.own
-	} else if t.own != t.point && delegated(t.own) {
-		base = t.own
-	} else if rootless {
-		if err := granted(t.own); err != nil {
-			return err
-		}
-		base = t.own
+	base, err := t.base(rootless)
+	if err != nil {
+		return err
 	}
 	if len(t.controllers) > 0 {
 		// The true root may have processes and children with controllers; every other

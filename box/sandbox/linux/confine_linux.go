@@ -25,11 +25,7 @@ type confinement struct {
 
 // newConfinement reads what this process is allowed.
 func newConfinement(s standing) (*confinement, error) {
-	c := &confinement{lastCapability: 40, hard: map[int]uint64{}, oomScore: "500", groups: !s.shared()}
-	var u unix.Utsname
-	if err := unix.Uname(&u); err == nil {
-		c.limitsProcesses = s.limitsProcesses(unix.ByteSliceToString(u.Release[:]))
-	}
+	c := &confinement{lastCapability: 40, hard: map[int]uint64{}, oomScore: "500", groups: !s.shared(), limitsProcesses: s.limitsProcesses(release())}
 	if raw, err := os.ReadFile("/proc/sys/kernel/cap_last_cap"); err == nil {
 		if n, err := strconv.Atoi(strings.TrimSpace(string(raw))); err == nil {
 			c.lastCapability = n

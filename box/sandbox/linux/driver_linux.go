@@ -113,7 +113,20 @@ func (d *Driver) open() (err error) {
 		return err
 	}
 	d.threads = newThreads(d.options.Concurrency+2, d.confinement.leave)
+	if d.standing.rootless {
+		return d.rehearse()
+	}
 	return nil
+}
+
+// rehearse makes one blank and takes it away again. In a user namespace much may be
+// forbidden that the kernel tells only when it is tried.
+func (d *Driver) rehearse() error {
+	b, err := d.makeBlank(false)
+	if err != nil {
+		return err
+	}
+	return d.destroyBlank(b)
 }
 
 // Name is the word by which configuration asks for this driver.

@@ -14,15 +14,24 @@ import (
 // Probe tries what sandboxes need, changes nothing, and says what the lack of each
 // ability costs. It tells what this process may do: run it as the server's user.
 func Probe() Report {
-	var u unix.Utsname
-	_ = unix.Uname(&u) // cannot fail with a valid pointer
-	r := Report{System: fmt.Sprintf("linux %s %s", unix.ByteSliceToString(u.Release[:]), runtime.GOARCH)}
-	r.add("root", true, isRoot(), "", "only the process driver (no isolation) works")
+	r := Report{System: fmt.Sprintf("linux %s %s", release(), runtime.GOARCH)}
+	s, err := findStanding()
+	if err == nil {
+		err = isRoot()
+	}
+	if err == nil {
+		r.Tier = s.tier()
+	}
+	r.add("root", true, err, map[bool]string{true: "of a user namespace"}[s.rootless], "only the process driver (no isolation) works")
 	r.add("processor", true, knownProcessor(), runtime.GOARCH, "there is no init program for this architecture")
 	r.probeNamespaces()
 	r.probeCalls()
-	r.probeGroups()
-	r.probeScratch()
+	if s.rootless {
+		r.probeRootless(s)
+	} else {
+		r.probeGroups()
+		r.probeScratch()
+	}
 	r.probeExtras()
 	return r
 }
@@ -55,11 +64,28 @@ func (r *Report) probeNamespaces() {
 		err := apart(func() error { return unix.Unshare(n.flag) })
 		r.add(n.name+" namespaces", true, err, "", "boxes cannot be kept apart: only the process driver works")
 	}
-	limit, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
-	if err == nil && strings.TrimSpace(string(limit)) == "0" {
+	limit, err := kernelSetting("user/max_user_namespaces")
+	switch {
+	case err == nil && limit == "0":
 		err = errors.New("user.max_user_namespaces is 0")
+	case is("kernel/unprivileged_userns_clone", "0"):
+		err = errors.New("kernel.unprivileged_userns_clone is 0")
+	case is("kernel/apparmor_restrict_unprivileged_userns", "1"):
+		err = errors.New("kernel.apparmor_restrict_unprivileged_userns is 1: a profile must allow it")
 	}
-	r.add("user namespaces", false, err, "at most "+strings.TrimSpace(string(limit)), "kiln cannot run without root here")
+	r.add("user namespaces", false, err, "at most "+limit, "kiln cannot run without root here")
+}
+
+// kernelSetting reads a setting of the kernel.
+func kernelSetting(name string) (string, error) {
+	text, err := os.ReadFile("/proc/sys/" + name)
+	return strings.TrimSpace(string(text)), err
+}
+
+// is says whether a setting of the kernel exists and has a value.
+func is(name, value string) bool {
+	got, err := kernelSetting(name)
+	return err == nil && got == value
 }
 
 // probeCalls tries the system calls with which boxes are made.

@@ -3,6 +3,7 @@ package linux
 // Report is what this host can do for sandboxes, for "kiln doctor" to print.
 type Report struct {
 	System    string // operating system, kernel release and architecture
+	Tier      string // how far boxes are kept apart, in a few words; "" when there can be none
 	Abilities []Ability
 }
 
