@@ -137,10 +137,11 @@ func start(prepare func(*exec.Cmd), ids *Subordinates) (_ *Entered, err error) {
 	if ids == nil {
 		return e, nil
 	}
-	if err := ids.give(c.Process.Pid); err == nil {
-		_, err = theirs.Write([]byte{1})
-	} else {
+	err = ids.give(c.Process.Pid)
+	if err != nil {
 		err = &mapError{err}
+	} else {
+		_, err = theirs.Write([]byte{1})
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.Process.Kill(), ignoreExit(c.Wait()), theirs.Close())
