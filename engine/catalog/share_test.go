@@ -330,14 +330,14 @@ func (s slowStore) Commit(ctx context.Context, writes []catalog.Write) ([]uint64
 func TestASweepSparesAPackageOnItsWayIntoTheBook(t *testing.T) {
 	blobs := &storetest.Blobs{}
 	var c *catalog.Catalog
-	swept := 0
+	var swept atomic.Int64 // states are committed in the background
 	between := func() {
 		if c != nil {
 			n, err := c.Sweep(t.Context())
 			if err != nil {
 				t.Error(err)
 			}
-			swept += n
+			swept.Add(int64(n))
 		}
 	}
 	var err error
@@ -358,8 +358,8 @@ func TestASweepSparesAPackageOnItsWayIntoTheBook(t *testing.T) {
 			t.Errorf("the package of a new function is gone: %v", err)
 		}
 	}
-	if swept != 0 {
-		t.Errorf("%d packages were swept", swept)
+	if n := swept.Load(); n != 0 {
+		t.Errorf("%d packages were swept", n)
 	}
 }
 
