@@ -25,7 +25,8 @@ func TestTheGoSDKRunsAFunctionThroughItsWholeLife(t *testing.T) {
 	create(t, c, "life", py, "app.handler", first)
 
 	out := invoke(t, c, "life", `{"k":"ü"}`)
-	if got, want := string(out.Payload), `{"got": {"k": "ü"}, "v": 1, "arn": "arn:aws:lambda:eu-west-1:111111111111:function:life"}`; got != want {
+	// AWS's Python client escapes what is not ASCII up to Python 3.11.
+	if got, want := strings.ReplaceAll(string(out.Payload), `\u00fc`, "ü"), `{"got": {"k": "ü"}, "v": 1, "arn": "arn:aws:lambda:eu-west-1:111111111111:function:life"}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	log := tail(out)
