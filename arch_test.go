@@ -33,6 +33,7 @@ var rooms = map[string][]string{
 	"box/sandbox/linux":       {"box/sandbox", "box/sandbox/network"},
 	"box/sandbox/process":     {"box/sandbox"},
 	"box/sandbox/network":     {},
+	"box/sandbox/uplink":      {},
 	"box/rapi":                {""},
 	"box/environment":         {"", "telemetry", "box/rapi", "box/sandbox"},
 	"box/runtimes":            {"", "box/runtimes/debian"},
@@ -55,7 +56,7 @@ var rooms = map[string][]string{
 
 	"cmd/kiln": {
 		"", "telemetry", "telemetry/logs", "client", "internal/pack", "back/sqlite", "back/blobdir",
-		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs",
+		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs",
 		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/environment", "box/runtimes", "box/rootfs"},
@@ -64,7 +65,7 @@ var rooms = map[string][]string{
 // modules says which rooms may import a module that is not of the standard
 // library. docs/DEPENDENCIES.md gives the reason for each.
 var modules = map[string][]string{
-	"golang.org/x/sys":                {"box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/sandbox/network"},
+	"golang.org/x/sys":                {"box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/sandbox/network", "box/sandbox/uplink"},
 	"github.com/klauspost/compress":   {"box/rootfs", "box/runtimes/debian"},
 	"github.com/ProtonMail/go-crypto": {"box/runtimes/debian"},
 	"github.com/ulikunitz/xz":         {"box/runtimes/debian"},
@@ -76,7 +77,7 @@ var modules = map[string][]string{
 
 // kernelRooms may use package syscall. Everybody else reaches the kernel through
 // package os or a sandbox.
-var kernelRooms = []string{"box/sandbox/network", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
+var kernelRooms = []string{"box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
 var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go"}

@@ -31,6 +31,9 @@ need losetup mount
 need ip iproute2
 need iptables iptables
 need curl curl
+need newuidmap uidmap
+need pasta passt
+need slirp4netns slirp4netns
 need gcc gcc
 need python3 python3
 need node nodejs

@@ -252,7 +252,7 @@ func usualFile() string {
 
 // defaultDataDir is /var/lib/kiln for root, and the user's own data folder else.
 func defaultDataDir(w world) string {
-	if os.Geteuid() == 0 {
+	if os.Geteuid() == 0 && !w.inside {
 		return "/var/lib/kiln"
 	}
 	if dir, ok := w.env("XDG_DATA_HOME"); ok && filepath.IsAbs(dir) {

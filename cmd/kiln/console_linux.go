@@ -42,7 +42,7 @@ func (s *stack) serveConsole(l net.Listener, endpoint string, failed chan<- erro
 func (s *stack) status(endpoint string, started time.Time) console.Status {
 	st := console.Status{
 		Version: versionText(), Started: started, API: endpoint, DataDir: s.config.DataDir,
-		Sandbox: s.driver.Name() + ": " + capabilityText(s.driver.Capabilities(), s.network.off), Functions: s.catalog.Count(), Load: s.worker.Load(),
+		Sandbox: driverText(s.driver) + ": " + capabilityText(s.driver.Capabilities(), s.network.off, s.network.through), Functions: s.catalog.Count(), Load: s.worker.Load(),
 	}
 	frozen := s.driver.Capabilities().Freeze
 	for _, e := range s.worker.Environments() {

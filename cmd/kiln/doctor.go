@@ -11,8 +11,9 @@ import (
 type checkup struct {
 	Architecture string    `json:"architecture"` // in Lambda's words
 	Kernel       string    `json:"kernel,omitempty"`
-	Sandbox      string    `json:"sandbox,omitempty"` // the driver in use, of a server
-	Works        bool      `json:"works"`             // serve can work here
+	Sandbox      string    `json:"sandbox,omitempty"`   // the driver in use, of a server
+	Isolation    string    `json:"isolation,omitempty"` // how far functions are kept apart, in a few words
+	Works        bool      `json:"works"`               // serve can work here
 	Findings     []finding `json:"findings"`
 }
 
@@ -58,8 +59,13 @@ is 1 if kiln serve cannot work here. With --endpoint-url the server's machine is
 			if err := s.get(cmd.Context(), nil, c, "doctor"); err != nil {
 				return err
 			}
-		} else if c, err = examine(cmd.Context()); err != nil {
-			return err
+		} else {
+			if done, err := examineElsewhere(cmd.Context(), w); done {
+				return err
+			}
+			if c, err = examine(cmd.Context(), w.inside); err != nil {
+				return err
+			}
 		}
 		if form == "json" {
 			err = printJSON(w.out, c)
@@ -80,6 +86,9 @@ is 1 if kiln serve cannot work here. With --endpoint-url the server's machine is
 // rows gives a checkup as a table.
 func (c *checkup) rows() [][]string {
 	rows := [][]string{{"WHAT", "STATE", "FOUND", "WITHOUT IT"}}
+	if c.Isolation != "" {
+		rows = append(rows, []string{"isolation", stateOK, c.Isolation, ""})
+	}
 	for _, f := range c.Findings {
 		cost := ""
 		if f.State != stateOK {
@@ -105,7 +114,7 @@ func (c *checkup) lacks() string {
 func (c *checkup) remedy(w world) string {
 	for _, f := range c.Findings {
 		if f.Name == "root" && f.State == stateRequired {
-			return "`sudo " + w.program + " doctor` shows what root can do; without root there is --sandbox process"
+			return "`sudo " + w.program + " doctor` shows what root can do; without root and user namespaces there is --sandbox process"
 		}
 	}
 	return "--sandbox process works without, and isolates nothing"

@@ -2,16 +2,19 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 
 	"kiln/box/sandbox/linux"
 	"kiln/box/sandbox/network"
+	"kiln/box/sandbox/uplink"
 )
 
-// examine tries what this machine can do.
-func examine(context.Context) (*checkup, error) {
+// examine tries what this machine can do; inside says that this is root of a user
+// namespace and not of its network.
+func examine(_ context.Context, inside bool) (*checkup, error) {
 	r := linux.Probe()
-	c := &checkup{Architecture: hostArchitecture(), Kernel: r.System, Works: r.Usable()}
+	c := &checkup{Architecture: hostArchitecture(), Kernel: r.System, Works: r.Usable(), Isolation: r.Tier}
 	for _, a := range r.Abilities {
 		f := finding{Name: a.Name, State: stateOK, Found: a.Detail, Cost: a.Cost}
 		switch {
@@ -21,6 +24,10 @@ func examine(context.Context) (*checkup, error) {
 			f.State = stateMissing
 		}
 		c.Findings = append(c.Findings, f)
+	}
+	if inside {
+		c.Findings = append(c.Findings, tryUplink())
+		return c, nil
 	}
 	for _, a := range network.Probe() {
 		f := finding{Name: "outbound network: " + a.Name, State: stateOK, Found: a.Detail, Cost: a.Cost}
@@ -32,10 +39,24 @@ func examine(context.Context) (*checkup, error) {
 	return c, nil
 }
 
+// tryUplink looks for a program that gives functions a way out.
+func tryUplink() finding {
+	f := finding{Name: "outbound network", State: stateOK}
+	u, err := uplink.Open(slog.New(slog.DiscardHandler))
+	if err == nil {
+		f.Found = "through " + u.Program
+		err = u.Close()
+	}
+	if err != nil {
+		f.State, f.Found, f.Cost = stateMissing, oneLine(err), "functions open no connections to the outside"
+	}
+	return f
+}
+
 // doctor gives what answers the server's own route.
 func (s *stack) doctor() func() any {
 	return func() any {
-		c, err := examine(context.Background())
+		c, err := examine(context.Background(), s.inside)
 		if err != nil {
 			return map[string]string{"problem": err.Error()}
 		}

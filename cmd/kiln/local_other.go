@@ -21,4 +21,11 @@ func runOnce(context.Context, world, *config, *function, []byte, bool) (*answer,
 
 func openShelf(world, *config) (shelf, error) { return nil, notLinux("runtime without a server") }
 
-func examine(context.Context) (*checkup, error) { return nil, notLinux("doctor") }
+// settle has nothing to do.
+func settle(*world) error { return nil }
+
+func elsewhere(context.Context, world, *config) (bool, error) { return false, nil }
+
+func examineElsewhere(context.Context, world) (bool, error) { return false, nil }
+
+func examine(context.Context, bool) (*checkup, error) { return nil, notLinux("doctor") }

@@ -18,12 +18,18 @@ func main() { os.Exit(start()) }
 
 // start runs the program with the world as it is.
 func start() int {
+	w := world{
+		program: os.Args[0], args: os.Args[1:], in: os.Stdin, out: os.Stdout, talk: os.Stderr,
+		env: os.LookupEnv, environ: os.Environ, pid: os.Getpid(),
+	}
+	if err := settle(&w); err != nil {
+		fmt.Fprintln(w.talk, "kiln: "+err.Error())
+		return exitPlatform
+	}
 	ctx, again, stop := signals()
 	defer stop()
-	return run(ctx, world{
-		program: os.Args[0], args: os.Args[1:], in: os.Stdin, out: os.Stdout, talk: os.Stderr,
-		env: os.LookupEnv, environ: os.Environ, again: again,
-	})
+	w.again = again
+	return run(ctx, w)
 }
 
 // signals turns what the user asks for into two steps: the first signal ends ctx,
@@ -63,6 +69,8 @@ type world struct {
 	env       func(string) (string, bool)
 	environ   func() []string
 	again     <-chan struct{} // closed when the user asked to stop a second time
+	inside    bool            // root of a user namespace that an ordinary user's kiln made
+	pid       int             // the process that the user sees, to which signals go
 }
 
 // run executes one command line and gives the exit code.

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -32,6 +31,14 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 		if err != nil {
 			return err
 		}
+		c, choices, err := load(w, given())
+		if err != nil {
+			return err
+		}
+		c.quiet(choices, "error")
+		if done, err := elsewhere(cmd.Context(), w, c); done {
+			return err
+		}
 		text := *event
 		if text != "" && text != "-" {
 			text = "@" + text
@@ -40,11 +47,6 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 		if err != nil {
 			return err
 		}
-		c, choices, err := load(w, given())
-		if err != nil {
-			return err
-		}
-		c.quiet(choices, "error")
 		r, err := runOnce(cmd.Context(), w, c, f, payload, *quiet)
 		if err != nil {
 			return err
@@ -64,15 +66,6 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 type answer struct {
 	payload []byte
 	failed  bool
-}
-
-// needRoot says what to do for somebody who may not make namespaces, nil for root.
-func needRoot(w world, c *config, command string) error {
-	if c.Sandbox != "linux" || os.Geteuid() == 0 {
-		return nil
-	}
-	return platformf(fmt.Sprintf("use `sudo %s %s`, or --sandbox process (KILN_SANDBOX=process), which isolates nothing and is for your own code only", w.program, command),
-		"the sandbox needs root in this version")
 }
 
 // warnProcess says once what --sandbox process means.

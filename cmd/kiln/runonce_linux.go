@@ -17,9 +17,6 @@ import (
 // again, and makes one invocation through its door: what holds for a server holds
 // here.
 func runOnce(ctx context.Context, w world, c *config, f *function, payload []byte, quiet bool) (got *answer, err error) {
-	if err := needRoot(w, c, "run"); err != nil {
-		return nil, err
-	}
 	clog := newLogger(w, c.LogLevel)
 	dir, leave, err := enterRun(c, clog)
 	if err != nil {
@@ -30,7 +27,7 @@ func runOnce(ctx context.Context, w world, c *config, f *function, payload []byt
 	if quiet {
 		log.out = io.Discard
 	}
-	s, err := openStack(ctx, c, stackOptions{dataDir: dir, runtimesDir: c.DataDir, sink: log, ahead: -1, port: insidePort, warm: f.source.Language.Family() == "provided"}, clog)
+	s, err := openStack(ctx, c, stackOptions{dataDir: dir, runtimesDir: c.DataDir, sink: log, ahead: -1, port: insidePort, inside: w.inside, warm: f.source.Language.Family() == "provided"}, clog)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,7 +18,7 @@ import (
 // serve runs a server until ctx ends or a part of it fails, and leaves nothing of
 // it behind. With a tour it also makes that.
 func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
-	if err := needRoot(w, c, commandOf(t)); err != nil {
+	if done, err := elsewhere(ctx, w, c); done {
 		return err
 	}
 	warnProcess(w, c)
@@ -60,12 +59,12 @@ func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
 	if console != nil {
 		page = "http://" + reachable(console.Addr())
 	}
-	if err := lock.say(holder{PID: os.Getpid(), Endpoint: endpoint, Console: page}); err != nil {
+	if err := lock.say(holder{PID: w.pid, Endpoint: endpoint, Console: page}); err != nil {
 		return err
 	}
 
 	var down atomic.Bool
-	s, err := openStack(ctx, c, stackOptions{dataDir: c.DataDir, runtimesDir: c.DataDir, port: portOf(api), local: localOf(api), warm: true, ready: func() error {
+	s, err := openStack(ctx, c, stackOptions{dataDir: c.DataDir, runtimesDir: c.DataDir, port: portOf(api), local: localOf(api), inside: w.inside, warm: true, ready: func() error {
 		if down.Load() {
 			return errors.New("the server is going down")
 		}
@@ -103,14 +102,6 @@ func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
 		fmt.Fprintln(w.talk, "Stopped.")
 	}
 	return work
-}
-
-// commandOf gives the command that the user typed, for hints.
-func commandOf(t *tour) string {
-	if t != nil {
-		return "quickstart"
-	}
-	return "serve"
 }
 
 // heldByOther turns the error of a lock into one with its exit code.
@@ -209,12 +200,20 @@ func (s *stack) announce(w world, endpoint, page string) {
 		page = "off"
 	}
 	fmt.Fprintf(w.talk, "kiln %s is ready.\n  API      %s\n  console  %s\n  data     %s\n  sandbox  %s: %s\n",
-		versionText(), endpoint, page, s.config.DataDir, s.driver.Name(), capabilityText(s.driver.Capabilities(), s.network.off))
+		versionText(), endpoint, page, s.config.DataDir, driverText(s.driver), capabilityText(s.driver.Capabilities(), s.network.off, s.network.through))
+}
+
+// driverText names a driver and the tier of isolation that it has here.
+func driverText(d sandbox.Driver) string {
+	if t, ok := d.(interface{ Tier() string }); ok {
+		return d.Name() + " (" + t.Tier() + ")"
+	}
+	return d.Name()
 }
 
 // capabilityText says in one line what a driver does not enforce, and which network
 // functions have or why they have none.
-func capabilityText(c sandbox.Capabilities, off string) string {
+func capabilityText(c sandbox.Capabilities, off, through string) string {
 	var lacks []string
 	for _, x := range []struct {
 		has  bool
@@ -223,6 +222,7 @@ func capabilityText(c sandbox.Capabilities, off string) string {
 		{c.PrivateFilesystem, "private files"}, {c.PrivateProcesses, "private processes"}, {c.PrivateNetwork, "private network"}, {c.PrivateUser, "own user"},
 		{c.MemoryLimit, "memory limit"}, {c.CPULimit, "CPU limit"}, {c.PIDLimit, "process limit"}, {c.ScratchLimit, "limit of /tmp"}, {c.Freeze, "freezing"},
 		{c.SyscallFilter, "system call filter"},
+		{c.UserLimits, "own share of what the kernel counts for each user"}, {c.ScratchOnDisk, "/tmp on disk"},
 	} {
 		if !x.has {
 			lacks = append(lacks, x.name)
@@ -232,13 +232,15 @@ func capabilityText(c sandbox.Capabilities, off string) string {
 	switch {
 	case !c.PrivateNetwork:
 		network = "the host's network"
+	case c.OutboundNetwork && through != "":
+		network = "outbound network on, through " + through
 	case c.OutboundNetwork:
 		network = "outbound network on"
 	}
 	switch {
 	case len(lacks) == 0:
 		return "full isolation; " + network
-	case len(lacks) == 10:
+	case !c.PrivateFilesystem && !c.PrivateProcesses && !c.PrivateNetwork && !c.PrivateUser:
 		return "no isolation; " + network
 	}
 	return "without " + strings.Join(lacks, ", ") + "; " + network

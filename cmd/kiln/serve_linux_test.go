@@ -62,17 +62,25 @@ func TestCapabilitiesThatAreMissingAreNamed(t *testing.T) {
 	all := sandbox.Capabilities{
 		PrivateFilesystem: true, PrivateProcesses: true, PrivateNetwork: true, PrivateUser: true, MemoryLimit: true,
 		CPULimit: true, PIDLimit: true, ScratchLimit: true, Freeze: true, SyscallFilter: true,
+		UserLimits: true, ScratchOnDisk: true,
 	}
 	some := all
 	some.ScratchLimit, some.Freeze, some.OutboundNetwork = false, false, true
+	rootless := all
+	rootless.PrivateUser, rootless.UserLimits, rootless.MemoryLimit, rootless.CPULimit, rootless.ScratchOnDisk = false, false, false, false, false
 	for want, c := range map[string]sandbox.Capabilities{
 		"full isolation; outbound network off: no veth":        all,
 		"without limit of /tmp, freezing; outbound network on": some,
 		"no isolation; the host's network":                     {},
+		"without own user, memory limit, CPU limit, own share of what the kernel counts for each user, /tmp on disk; outbound network off: no veth": rootless,
 	} {
-		if got := capabilityText(c, "no veth"); got != want {
+		if got := capabilityText(c, "no veth", ""); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+	all.OutboundNetwork = true
+	if got, want := capabilityText(all, "", "pasta"), "full isolation; outbound network on, through pasta"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -36,7 +36,8 @@ type stack struct {
 	group
 	config *config
 	log    *slog.Logger
-	ahead  int // boxes that the driver makes ahead; 0 is its own choice, negative none
+	inside bool // root of a user namespace and not of its network
+	ahead  int  // boxes that the driver makes ahead; 0 is its own choice, negative none
 
 	store    *sqlite.Store
 	blobs    *blobdir.Dir
@@ -59,6 +60,7 @@ type stackOptions struct {
 	ahead       int
 	port        int          // at which environments find the API inside
 	local       netip.Addr   // and the address, if it is not loopback
+	inside      bool         // this is root of a user namespace and not of its network
 	warm        bool         // make ahead what custom runtimes need
 	ready       func() error // for /readyz; nil is always ready
 }
@@ -66,7 +68,7 @@ type stackOptions struct {
 // openStack opens the rooms from the ground up. This list is the wiring: what is
 // not in it is not in the server. What was opened is closed again when one fails.
 func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger) (s *stack, err error) {
-	s = &stack{config: c, log: log, ahead: o.ahead}
+	s = &stack{config: c, log: log, ahead: o.ahead, inside: o.inside}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close(context.Background()))
@@ -146,7 +148,7 @@ func (s *stack) openDriver(o stackOptions) (err error) {
 		if owner, err = ownerOf(o.dataDir); err != nil {
 			return err
 		}
-		if err = s.openNetwork(owner, o.local); err != nil {
+		if err = s.openNetwork(owner, o); err != nil {
 			return err
 		}
 		s.driver, err = linux.New(linux.Options{

@@ -61,10 +61,18 @@ func Open(options Options) (*Network, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: it needs to run as root", ErrUnsupported)
 	}
-	if err := n.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnsupported, err), n.release())
+	if err := n.onHost(n.open); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnsupported, err), n.onHost(n.release))
 	}
 	return n, nil
+}
+
+// onHost runs f in the host's network.
+func (n *Network) onHost(f func() error) error {
+	if n.options.Host == nil {
+		return f()
+	}
+	return inside(int(n.options.Host.Fd()), f)
 }
 
 // Outbound says whether namespaces can have a way out.
@@ -101,6 +109,9 @@ func (n *Network) open() (err error) {
 	n.remover = newRemover(n)
 	if err := n.firewall.do(hostRules(n.plan, n.options.Connections, older)...); err != nil {
 		return err
+	}
+	if n.options.Host != nil {
+		return nil // nobody else has rules there
 	}
 	n.watch, err = openWatch(n)
 	return err
@@ -214,7 +225,7 @@ func (n *Network) Close() error {
 		for l := range links {
 			errs = append(errs, l.Close())
 		}
-		n.closeErr = errors.Join(append(errs, n.release())...)
+		n.closeErr = errors.Join(append(errs, n.onHost(n.release))...)
 	})
 	return n.closeErr
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 )
@@ -25,6 +26,9 @@ type Options struct {
 	// Range is where environments get their IPv4 addresses from, at most /28. The
 	// zero value picks one that no route of the host overlaps.
 	Range netip.Prefix
+	// Host is the network namespace that plays the host: it has a way out, and nobody
+	// but the caller uses it. nil is the one of the process.
+	Host *os.File
 	// Deny are further destinations that no environment reaches.
 	Deny []netip.Prefix
 	// Local are addresses of the host that are each namespace's own inside, so that
