@@ -74,6 +74,8 @@ type Options struct {
 	// Fork runs what starts the process; nil runs it as it is. A test gives one that
 	// runs it in another network namespace.
 	Fork func(start func() error) error
+	// User is who runs it; nil is who runs the test. The data directory is this user's.
+	User *syscall.Credential
 	// Dial replaces the client's way to the server, likewise.
 	Dial func(network, address string) (net.Conn, error)
 }
@@ -135,6 +137,10 @@ func (k *Kiln) Launch(o Options) (*Server, error) {
 		defer s.mu.Unlock()
 		return s.stderr.Write(p)
 	})
+	if o.User != nil {
+		s.Cmd.SysProcAttr = &syscall.SysProcAttr{Credential: o.User}
+		s.Cmd.Env = append(s.Cmd.Env, "HOME="+o.Data)
+	}
 	fork := o.Fork
 	if fork == nil {
 		fork = func(start func() error) error { return start() }
