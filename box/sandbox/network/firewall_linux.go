@@ -58,6 +58,14 @@ func hostRules(p plan, connections int, older map[string][]int) []*message {
 	return batch(changes...)
 }
 
+// silence lets a host on which nobody listens say nothing to TCP: a packet that the kernel
+// cannot assign to a connection of an environment would else be answered with a reset,
+// which ends the connection that it belongs to.
+func silence(p plan) []*message {
+	return batch(rule(unix.NFPROTO_INET, p.table, "here", "nobody listens here",
+		join(meta(unix.NFT_META_L4PROTO), compare(unix.NFT_CMP_EQ, unix.IPPROTO_TCP), count, drop)...))
+}
+
 // apartAsBefore forwards nothing between interfaces of a list.
 func apartAsBefore(table, name string, id uint32, family byte, interfaces []int) []*message {
 	if len(interfaces) == 0 {

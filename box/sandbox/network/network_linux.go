@@ -110,8 +110,8 @@ func (n *Network) open() (err error) {
 	if err := n.firewall.do(hostRules(n.plan, n.options.Connections, older)...); err != nil {
 		return err
 	}
-	if n.options.Host != nil {
-		return nil // nobody else has rules there
+	if n.options.Host != nil { // nobody else has rules there
+		return n.firewall.do(silence(n.plan)...)
 	}
 	n.watch, err = openWatch(n)
 	return err

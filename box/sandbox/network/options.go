@@ -27,7 +27,7 @@ type Options struct {
 	// zero value picks one that no route of the host overlaps.
 	Range netip.Prefix
 	// Host is the network namespace that plays the host: it has a way out, and nobody
-	// but the caller uses it. nil is the one of the process.
+	// listens or sends there. nil is the one of the process.
 	Host *os.File
 	// Deny are further destinations that no environment reaches.
 	Deny []netip.Prefix

@@ -84,7 +84,7 @@ func ip(args ...string) error {
 	return nil
 }
 
-// answer listens in the calling thread's network and says the name to whoever connects,
+// answer listens in the calling thread's network and says the name to whoever asks,
 // until the test ends.
 func answer(t *testing.T, address, name string) error {
 	l, err := net.Listen("tcp", address)
@@ -98,8 +98,13 @@ func answer(t *testing.T, address, name string) error {
 			if err != nil {
 				return
 			}
-			_, _ = fmt.Fprintln(c, name)
-			_ = c.Close()
+			go func() {
+				defer c.Close()
+				question, err := bufio.NewReader(c).ReadString('\n')
+				if err == nil && question == "who\n" {
+					_, _ = fmt.Fprintln(c, name)
+				}
+			}()
 		}
 	}()
 	return nil
@@ -254,6 +259,29 @@ func reach(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", a, said, want)
 		}
 	}
+	// A packet of no connection must not be answered: a reset would end the connection
+	// that it belongs to (pasta sends some that the kernel cannot assign).
+	err = apart(func() error {
+		if err := unix.Setns(int(u.Host.Fd()), unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		limit := unix.Timeval{Usec: 200_000}
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
+			return err
+		}
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 7009, Addr: [4]byte{127, 0, 0, 1}}); err != unix.EINPROGRESS {
+			t.Errorf("a port of the namespace where nobody listens: got %v, want silence", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 	if err := n.Close(); err != nil {
 		t.Error(err)
 	}
@@ -280,7 +308,7 @@ func ipless() error {
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
 }
 
-// hear connects in the calling thread's network and gives what is said there, or "".
+// hear connects in the calling thread's network, asks, and gives what is said, or "".
 func hear(address string) string {
 	to := netip.MustParseAddrPort(address)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
@@ -288,10 +316,13 @@ func hear(address string) string {
 		return ""
 	}
 	defer unix.Close(fd)
-	limit := unix.Timeval{Sec: 3}
+	limit := unix.Timeval{Sec: 1}
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit) // it would only take longer
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit)
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
+		return ""
+	}
+	if _, err := unix.Write(fd, []byte("who\n")); err != nil {
 		return ""
 	}
 	buf := make([]byte, 100)
