@@ -30,6 +30,7 @@ need busybox busybox-static
 need mkfs.ext4 e2fsprogs
 need unshare util-linux
 need xz xz-utils
+need newuidmap uidmap
 need setfattr attr
 if [ ${#missing[@]} -gt 0 ]; then
 	[ "$(id -u)" = 0 ] || { echo "v2: as root, run: apt-get install ${missing[*]}" >&2; exit 1; }
@@ -75,6 +76,13 @@ copy() { # copy PROGRAM TO: with its libraries
 copy "$(command -v mkfs.ext4)" /usr/sbin/mkfs.ext4
 copy "$(command -v unshare)" /usr/bin/unshare
 copy "$(command -v setfattr)" /usr/bin/setfattr
+for program in newuidmap newgidmap; do
+	copy "$(command -v $program)" /usr/bin/$program
+	chmod u+s "$root/usr/bin/$program"
+done
+printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
+printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
+touch "$root/etc/subuid" "$root/etc/subgid"
 [ ! -e /etc/mke2fs.conf ] || cp /etc/mke2fs.conf "$root/etc/"
 cp -r "$kernel/lib/modules" "$root/lib/"
 ln -s /bin/busybox "$root/sbin/modprobe" # by which the kernel loads what it lacks

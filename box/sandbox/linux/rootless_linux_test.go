@@ -49,8 +49,9 @@ func enterForTest() {
 const nobody = 65534
 
 // asOrdinaryUser runs the calling test again as an ordinary user in a user namespace,
-// and says whether this is that run. The user has as many ids as given besides its own.
-func asOrdinaryUser(t *testing.T, ids int) bool {
+// and says whether this is that run. The user has as many ids as given besides its own;
+// group is a control group to begin in, or nil.
+func asOrdinaryUser(t *testing.T, ids int, group *os.File) bool {
 	t.Helper()
 	if os.Getenv(rootlessVariable) == "inside" {
 		return true
@@ -83,6 +84,9 @@ func asOrdinaryUser(t *testing.T, ids int) bool {
 	again := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
 	again.Env = append(os.Environ(), rootlessVariable+"=enter", "KILN_TEST_PROBE="+probe, "TMPDIR="+tmp, "HOME="+tmp)
 	again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if group != nil {
+		again.SysProcAttr.UseCgroupFD, again.SysProcAttr.CgroupFD = true, int(group.Fd())
+	}
 	var out []byte
 	err := withSubordinates(t, home, ids, func() (err error) {
 		out, err = again.CombinedOutput()
@@ -130,14 +134,75 @@ func withSubordinates(t *testing.T, dir string, ids int, f func() error) error {
 }
 
 func TestAnOrdinaryUserHasBoxesThatKeepTheContract(t *testing.T) {
-	t.Run("with one user id", func(t *testing.T) { keepsRootless(t, 0) })
-	t.Run("with subordinate user ids", func(t *testing.T) { keepsRootless(t, 65536) })
+	t.Run("with one user id", func(t *testing.T) { keepsRootless(t, 0, nil) })
+	t.Run("with subordinate user ids", func(t *testing.T) { keepsRootless(t, 65536, nil) })
+	t.Run("with a control group that was delegated", func(t *testing.T) {
+		if os.Getenv(rootlessVariable) == "inside" {
+			keepsRootless(t, 0, nil)
+			return
+		}
+		group, controllers := delegated(t)
+		t.Setenv(controllersVariable, controllers)
+		keepsRootless(t, 0, group)
+	})
 }
 
-func keepsRootless(t *testing.T, ids int) {
-	if !asOrdinaryUser(t, ids) {
+// controllersVariable says which controllers a delegated group has, after a word for
+// the group itself.
+const controllersVariable = "KILN_TEST_SANDBOX_CONTROLLERS"
+
+// delegated makes a control group that an ordinary user may divide, with all controllers
+// that this host has in version 2, which are none where version 1 has them.
+func delegated(t *testing.T) (group *os.File, controllers string) {
+	t.Helper()
+	needRoot(t)
+	root := "/sys/fs/cgroup"
+	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err != nil {
+		root = filepath.Join(root, "unified")
+	}
+	text, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
+	if err != nil {
+		t.Fatalf("this host has no control groups of version 2: %v", err)
+	}
+	controllers = "group"
+	for _, c := range []string{"cpu", "memory", "pids"} {
+		if strings.Contains(string(text), c) {
+			controllers += " " + c
+			if err := os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte("+"+c), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dir := filepath.Join(root, "kilntest-"+sandboxtest.Owner("user"))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// The server's leaf is left, empty, where there were controllers to hand out.
+		if err := os.Remove(filepath.Join(dir, "kiln-server")); err != nil && !os.IsNotExist(err) {
+			t.Error(err)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, file := range []string{"", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"} {
+		if err := os.Chown(filepath.Join(dir, file), nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if group, err = os.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = group.Close() })
+	return group, controllers
+}
+
+func keepsRootless(t *testing.T, ids int, group *os.File) {
+	if !asOrdinaryUser(t, ids, group) {
 		return
 	}
+	has := func(what string) bool { return strings.Contains(os.Getenv(controllersVariable), what) }
 	d := open(t, linux.Options{Owner: sandboxtest.Owner("rootless")})
 	if got, want := d.Tier(), "namespaces, rootless"; got != want {
 		t.Errorf("got tier %q, want %q", got, want)
@@ -148,6 +213,14 @@ func keepsRootless(t *testing.T, ids int) {
 	}
 	if can.PrivateUser != (ids > 0) || can.UserLimits || can.ScratchOnDisk {
 		t.Errorf("got %+v, want a user for each box only where there are ids, and a scratch directory in memory", can)
+	}
+	if can.MemoryLimit != has("memory") || can.CPULimit != has("cpu") {
+		t.Errorf("got %+v with %q, want exactly the limits that were delegated", can, os.Getenv(controllersVariable))
+	}
+	homes, err := filepath.Glob("/sys/fs/cgroup/*/kilntest-*/kiln-" + sandboxtest.Owner("rootless"))
+	more, errMore := filepath.Glob("/sys/fs/cgroup/kilntest-*/kiln-" + sandboxtest.Owner("rootless"))
+	if (len(homes)+len(more) == 1) != has("group") || err != nil || errMore != nil {
+		t.Errorf("got control groups %v and %v, want one in the group that was delegated, if any was", homes, more)
 	}
 	sandboxtest.Suite(t, d)
 
