@@ -1,7 +1,8 @@
-// Package linux is the sandbox driver for Linux as root: processes in their own
-// pid, mount, network, ipc and uts namespaces, below a tiny init of our own, with
-// limits by control groups (v1, hybrid and v2), a unique user, no capabilities
-// and a system call filter.
+// Package linux is the sandbox driver for Linux: processes in their own pid, mount,
+// network, ipc and uts namespaces, below a tiny init of our own, with limits by
+// control groups (v1, hybrid and v2), a unique user, no capabilities and a system
+// call filter. It works for root, and for root of a user namespace, into which Enter
+// brings an ordinary user's program; there it may do less, and claims less.
 //
 // Nothing is re-executed for a box. An operating system thread enters the
 // namespaces, makes one child with clone3, and is thrown away. What is dear is
