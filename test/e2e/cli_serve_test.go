@@ -191,13 +191,15 @@ func TestAnAddressThatIsTakenIsSaidInOneLine(t *testing.T) {
 	}
 }
 
-func TestWithoutRootServeSaysWhatToDo(t *testing.T) {
-	needRoot(t) // to become somebody else
-	cmd := exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--console", "off", "--data-dir", t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+func TestWithoutRootAndUserNamespacesServeSaysWhatToDo(t *testing.T) {
+	needRoot(t) // to take user namespaces away from a process, and to become somebody else
+	serve := []string{binary, "serve", "--listen", "127.0.0.1:0", "--console", "off", "--data-dir", homeOf(t, somebody)}
+	cmd := exec.Command("sh", append([]string{"-c", `echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"`, "sh"}, serve...)...)
+	everybody := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 65536}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: everybody, GidMappings: everybody, GidMappingsEnableSetgroups: true}
 	out, err := cmd.CombinedOutput()
 	talk := string(out)
-	if err == nil || cmd.ProcessState.ExitCode() != 3 || strings.Count(talk, "\n") != 1 || !strings.Contains(talk, "sudo") || !strings.Contains(talk, "--sandbox process") {
+	if err == nil || cmd.ProcessState.ExitCode() != 3 || strings.Count(talk, "\n") != 1 || !strings.Contains(talk, "user namespace") || !strings.Contains(talk, "sudo") || !strings.Contains(talk, "--sandbox process") {
 		t.Errorf("got %v %q", err, talk)
 	}
 }

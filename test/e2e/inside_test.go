@@ -259,14 +259,18 @@ func TestAServerForAllAddressesIsReachedInsideByTheEnvironmentsOwnListenerOnly(t
 
 func TestAnAnswerWaitsForAFrozenEnvironment(t *testing.T) {
 	s, c := insideServer(t)
-	if got := answer(t, c, "inside", `{"do":"ask","name":"inside","payload":{"do":"sleep","seconds":0.5}}`); got != `"asked"` {
-		t.Fatal(got)
+	// The environment that asks is frozen before the other one has answered. A call
+	// that came too late to need another one is made again.
+	for there := 1; there == 1; {
+		if got := answer(t, c, "inside", `{"do":"ask","name":"inside","payload":{"do":"sleep","seconds":1.5}}`); got != `"asked"` {
+			t.Fatal(got)
+		}
+		eventually(t, 30*time.Second, "the nested call is over", func() bool {
+			all, idle := environmentsOf(t, s, "idle")
+			there = all
+			return idle == all
+		})
 	}
-	// The environment that asked is frozen before the other one has answered.
-	eventually(t, 30*time.Second, "the nested call is over", func() bool {
-		all, idle := environmentsOf(t, s, "idle")
-		return all == 2 && idle == 2
-	})
 	var wg sync.WaitGroup
 	heard := make(chan string, 2)
 	for range 2 { // the two environments that there are: one of them has asked
