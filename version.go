@@ -39,6 +39,7 @@ type Config struct {
 	Architecture string            // "x86_64" or "arm64"
 	Environment  map[string]string // nil: absent; empty: sent as {}
 	LogGroup     string            // "" is /aws/lambda/<name>
+	Logging      Logging
 	// NoOutbound keeps the function from opening connections to the outside.
 	NoOutbound bool
 }
@@ -48,6 +49,9 @@ type Package struct {
 	SHA256       string // lower-case hex; also the name of the blob and of its directory
 	Size         int64  // of the zip
 	UnzippedSize int64
+	// Directory is a host directory whose files run instead of the package's, while
+	// the function is under development; "" otherwise. It is never stored.
+	Directory string
 }
 
 // State is the life of a version as clients see it.

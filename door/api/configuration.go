@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -48,7 +49,10 @@ func listed(v *kiln.Version, q kiln.Qualifier) *lambda.FunctionConfiguration {
 		PackageType:   text(lambda.PackageTypeZip),
 		TracingConfig: &lambda.TracingConfigResponse{Mode: text(lambda.TracingModePassThrough)},
 		SnapStart:     &lambda.SnapStartResponse{ApplyOn: text(lambda.SnapStartApplyOnNone), OptimizationStatus: text(lambda.SnapStartOptimizationStatusOff)},
-		LoggingConfig: &lambda.LoggingConfig{LogFormat: text(lambda.LogFormatText), LogGroup: &group},
+		LoggingConfig: &lambda.LoggingConfig{
+			LogFormat: text(cmp.Or(c.Logging.Format, kiln.FormatText)), LogGroup: &group,
+			ApplicationLogLevel: present(c.Logging.ApplicationLevel), SystemLogLevel: present(c.Logging.SystemLevel),
+		},
 	}
 	if c.Environment != nil {
 		out.Environment = &lambda.EnvironmentResponse{Variables: c.Environment}

@@ -74,8 +74,8 @@ func newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunction, error)
 	if in.EphemeralStorage != nil {
 		cfg.StorageMB = int(*in.EphemeralStorage.Size)
 	}
-	if in.LoggingConfig != nil {
-		cfg.LogGroup = value(in.LoggingConfig.LogGroup)
+	if err := logging(&cfg, in.LoggingConfig); err != nil {
+		return NewFunction{}, err
 	}
 	return NewFunction{ID: id, Config: cfg, Zip: in.Code.ZipFile, Tags: labels, Publish: value(in.Publish)}, nil
 }

@@ -183,6 +183,26 @@ func TestGetFunctionGivesAURLThatDownloadsTheCode(t *testing.T) {
 	wants(t, "the old server's ticket", newPort(t).do("GET", strings.TrimPrefix(fresh, srv.URL), ""), 403)
 }
 
+func TestTheLogFormatIsShownAsItWasAskedFor(t *testing.T) {
+	p := newPort(t)
+	const place = "/2015-03-31/functions/f/configuration"
+	p.create("f", map[string]any{"LoggingConfig": map[string]any{"LogFormat": "JSON"}})
+	p.settle()
+	for _, c := range []struct{ change, want string }{
+		{`{}`, `{"ApplicationLogLevel":"INFO","LogFormat":"JSON","LogGroup":"/aws/lambda/f","SystemLogLevel":"INFO"}`},
+		{`{"LoggingConfig":{"ApplicationLogLevel":"WARN"}}`, `{"ApplicationLogLevel":"WARN","LogFormat":"JSON","LogGroup":"/aws/lambda/f","SystemLogLevel":"INFO"}`},
+		{`{"LoggingConfig":{"LogFormat":"Text"}}`, `{"LogFormat":"Text","LogGroup":"/aws/lambda/f"}`},
+	} {
+		wants(t, c.change, p.do("PUT", place, c.change), 200)
+		p.settle()
+		if got := text(t, p.do("GET", place, "").members(t)["LoggingConfig"]); got != c.want {
+			t.Errorf("after %s: got %s, want %s", c.change, got, c.want)
+		}
+	}
+	refused(t, "levels of text", p.do("PUT", place, `{"LoggingConfig":{"SystemLogLevel":"WARN"}}`), 400, "InvalidParameterValueException",
+		`LogLevel is not supported when LogFormat is set to "Text". Remove LogLevel from your request or change the LogFormat to "JSON" and try again.`)
+}
+
 func TestConfigurationAndCodeChangeOnlyWhereAsked(t *testing.T) {
 	p := newPort(t)
 	p.create("f", map[string]any{"Description": "first", "MemorySize": 256, "Environment": map[string]any{"Variables": map[string]string{"KEY": "v"}}, "LoggingConfig": map[string]any{"LogGroup": "shared"}})

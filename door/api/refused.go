@@ -25,7 +25,7 @@ func runtimeARN(name *string) ask {
 // settings are the members that CreateFunction and UpdateFunctionConfiguration have
 // in common and that kiln does not obey.
 func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, kms *string, tracing *lambda.TracingConfig, layers []string,
-	files []lambda.FileSystemConfig, image *lambda.ImageConfig, snap *lambda.SnapStart, log *lambda.LoggingConfig, durable *lambda.DurableConfig) []ask {
+	files []lambda.FileSystemConfig, image *lambda.ImageConfig, snap *lambda.SnapStart, durable *lambda.DurableConfig) []ask {
 	return []ask{
 		{"VpcConfig", vpc != nil && (len(vpc.SubnetIds) > 0 || len(vpc.SecurityGroupIds) > 0 || value(vpc.Ipv6AllowedForDualStack))},
 		{"DeadLetterConfig", dlq != nil && value(dlq.TargetArn) != ""},
@@ -35,7 +35,6 @@ func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, kms *string, 
 		{"FileSystemConfigs", len(files) > 0},
 		{"ImageConfig", image != nil && (len(image.EntryPoint) > 0 || len(image.Command) > 0 || value(image.WorkingDirectory) != "")},
 		{"SnapStart with ApplyOn PublishedVersions", snap != nil && other(snap.ApplyOn, lambda.SnapStartApplyOnNone)},
-		{"LoggingConfig with LogFormat JSON", log != nil && other(log.LogFormat, lambda.LogFormatText)},
 		{"DurableConfig", durable != nil},
 	}
 }
@@ -55,7 +54,7 @@ func source(bucket, key, version, mode, kms *string) []ask {
 // refuseCreate refuses what CreateFunction asks for and kiln would not obey.
 func refuseCreate(in *lambda.CreateFunctionRequest) error {
 	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.Layers,
-		in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.LoggingConfig, in.DurableConfig)
+		in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.DurableConfig)
 	asks = append(asks,
 		runtimeARN(in.Runtime),
 		ask{"PackageType Image", other(in.PackageType, lambda.PackageTypeZip)},
@@ -68,7 +67,7 @@ func refuseCreate(in *lambda.CreateFunctionRequest) error {
 	if c := in.Code; c != nil {
 		asks = append(asks, source(c.S3Bucket, c.S3Key, c.S3ObjectVersion, c.S3ObjectStorageMode, c.SourceKMSKeyArn)...)
 	}
-	return refuse(asks, in.LoggingConfig)
+	return refuse(asks)
 }
 
 // refuseUpdate refuses what UpdateFunctionConfiguration asks for and kiln would not
@@ -78,8 +77,8 @@ func refuseUpdate(in *lambda.UpdateFunctionConfigurationRequest) error {
 		return invalid("CapacityProviderConfig isn't supported for Lambda Default functions.")
 	}
 	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.Layers,
-		in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.LoggingConfig, in.DurableConfig)
-	return refuse(append(asks, runtimeARN(in.Runtime)), in.LoggingConfig)
+		in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.DurableConfig)
+	return refuse(append(asks, runtimeARN(in.Runtime)))
 }
 
 // refuseCode refuses what UpdateFunctionCode asks for and kiln would not obey.
@@ -88,18 +87,15 @@ func refuseCode(in *lambda.UpdateFunctionCodeRequest) error {
 		return invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
 	}
 	asks := source(in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.S3ObjectStorageMode, in.SourceKMSKeyArn)
-	return refuse(append(asks, ask{"PublishTo", in.PublishTo != nil}), nil)
+	return refuse(append(asks, ask{"PublishTo", in.PublishTo != nil}))
 }
 
 // refuse answers for the first setting that was asked for.
-func refuse(asks []ask, log *lambda.LoggingConfig) error {
+func refuse(asks []ask) error {
 	for _, a := range asks {
 		if a.asked {
 			return unsupported(a.member)
 		}
-	}
-	if log != nil && (log.ApplicationLogLevel != nil || log.SystemLogLevel != nil) {
-		return invalid(`LogLevel is not supported when LogFormat is set to "Text". Remove LogLevel from your request or change the LogFormat to "JSON" and try again.`)
 	}
 	return nil
 }

@@ -17,13 +17,14 @@ import (
 var obeyed = map[string]bool{
 	"FunctionName": true, "Runtime": true, "Role": true, "Handler": true, "Code.ZipFile": true, "ZipFile": true, "Description": true,
 	"Timeout": true, "MemorySize": true, "Publish": true, "Environment.Variables": true, "Tags": true, "Architectures": true,
-	"EphemeralStorage.Size": true, "LoggingConfig.LogGroup": true, "RevisionId": true, "DryRun": true,
+	"EphemeralStorage.Size": true, "LoggingConfig.LogGroup": true, "LoggingConfig.LogFormat": true, "LoggingConfig.ApplicationLogLevel": true,
+	"LoggingConfig.SystemLogLevel": true, "RevisionId": true, "DryRun": true,
 }
 
 // defaults are values that say what kiln does anyway; everything that is empty does,
 // too, except where being there is already the wish.
 var defaults = map[string]string{
-	"PackageType": "Zip", "TracingConfig.Mode": "PassThrough", "SnapStart.ApplyOn": "None", "LoggingConfig.LogFormat": "Text",
+	"PackageType": "Zip", "TracingConfig.Mode": "PassThrough", "SnapStart.ApplyOn": "None",
 	"Code.S3ObjectStorageMode": "COPY", "S3ObjectStorageMode": "COPY",
 }
 
@@ -104,7 +105,6 @@ var wishes = map[string]bool{
 	"DurableConfig": true, "TenancyConfig": true, "CapacityProviderConfig": true,
 	"PublishTo": true, "S3Bucket": true, "S3Key": true, "S3ObjectVersion": true, "ImageUri": true,
 	"Code.S3Bucket": true, "Code.S3Key": true, "Code.S3ObjectVersion": true, "Code.ImageUri": true,
-	"LoggingConfig.ApplicationLogLevel": true, "LoggingConfig.SystemLogLevel": true,
 }
 
 func isWish(path string) bool {
@@ -155,7 +155,6 @@ func TestARefusalNamesTheSetting(t *testing.T) {
 		{refuseCreate(&lambda.CreateFunctionRequest{Runtime: &arn}), "kiln does not support Runtime as an ARN yet."},
 		{refuseUpdate(&lambda.UpdateFunctionConfigurationRequest{TracingConfig: &lambda.TracingConfig{Mode: &active}}), "kiln does not support TracingConfig with Mode Active yet."},
 		{refuseUpdate(&lambda.UpdateFunctionConfigurationRequest{CapacityProviderConfig: &lambda.CapacityProviderConfig{}}), "CapacityProviderConfig isn't supported for Lambda Default functions."},
-		{refuseUpdate(&lambda.UpdateFunctionConfigurationRequest{LoggingConfig: &lambda.LoggingConfig{SystemLogLevel: &active}}), `LogLevel is not supported when LogFormat is set to "Text". Remove LogLevel from your request or change the LogFormat to "JSON" and try again.`},
 		{refuseCode(&lambda.UpdateFunctionCodeRequest{ImageUri: &active}), "Please don't provide ImageUri when updating a function with packageType Zip."},
 	} {
 		if got := fmt.Sprint(c.err); got != lambda.InvalidParameterValueException+": "+c.want {

@@ -39,8 +39,8 @@ func (s service) UpdateFunctionConfiguration(ctx context.Context, in *lambda.Upd
 		if in.EphemeralStorage != nil {
 			c.StorageMB = int(*in.EphemeralStorage.Size)
 		}
-		if in.LoggingConfig != nil {
-			set(&c.LogGroup, in.LoggingConfig.LogGroup)
+		if err := logging(c, in.LoggingConfig); err != nil {
+			return err
 		}
 		if vars != nil {
 			c.Environment = vars

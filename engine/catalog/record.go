@@ -23,7 +23,7 @@ const (
 	// format is what this program writes and the highest that it reads. It grows
 	// with every member that is added to a record: an older program would read over
 	// the member and lose it with its next write.
-	format = 2
+	format = 3
 )
 
 func functionKey(id kiln.FunctionID) string { return "f/" + id.String() }
@@ -74,9 +74,17 @@ type content struct {
 	Environment  map[string]string `json:"environment"` // null and {} differ
 	LogGroup     string            `json:"logGroup,omitempty"`
 	NoOutbound   bool              `json:"noOutbound,omitempty"`
+	Logging      logging           `json:"logging,omitzero"`
 	SHA256       string            `json:"sha256"`
 	Size         int64             `json:"size"`
 	Unzipped     int64             `json:"unzipped"`
+}
+
+// logging is kiln.Logging as it is stored.
+type logging struct {
+	Format           string `json:"format,omitempty"`
+	ApplicationLevel string `json:"application,omitempty"`
+	SystemLevel      string `json:"system,omitempty"`
 }
 
 type status struct {
@@ -98,8 +106,10 @@ type aliasRecord struct {
 func contentOf(v *kiln.Version) content {
 	c := v.Config
 	return content{
-		c.Description, c.Runtime, c.Handler, c.Role, c.Timeout, c.MemoryMB, c.StorageMB, c.Architecture, c.Environment, c.LogGroup, c.NoOutbound,
-		v.Package.SHA256, v.Package.Size, v.Package.UnzippedSize,
+		Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
+		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound,
+		Logging: logging(c.Logging),
+		SHA256:  v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
 	}
 }
 
@@ -109,6 +119,7 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 		Config: kiln.Config{
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
 			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound,
+			Logging: kiln.Logging(c.Logging),
 		},
 		Package: kiln.Package{SHA256: c.SHA256, Size: c.Size, UnzippedSize: c.Unzipped},
 	}
@@ -229,7 +240,7 @@ func (in interner) of(s string) string {
 }
 
 func (in interner) content(c *content) {
-	for _, s := range []*string{&c.Description, &c.Runtime, &c.Handler, &c.Role, &c.Architecture, &c.LogGroup, &c.SHA256} {
+	for _, s := range []*string{&c.Description, &c.Runtime, &c.Handler, &c.Role, &c.Architecture, &c.LogGroup, &c.Logging.Format, &c.Logging.ApplicationLevel, &c.Logging.SystemLevel, &c.SHA256} {
 		*s = in.of(*s)
 	}
 }

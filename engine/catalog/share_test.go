@@ -365,7 +365,7 @@ func TestASweepSparesAPackageOnItsWayIntoTheBook(t *testing.T) {
 
 func TestABookOfANewerKilnIsRefused(t *testing.T) {
 	for name, records := range map[string][]catalog.Write{
-		"a newer format":         {{Key: "format", Value: []byte("3")}},
+		"a newer format":         {{Key: "format", Value: []byte("4")}},
 		"no format":              {{Key: "f/000000000000/us-east-1/f", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
 		"a broken format":        {{Key: "format", Value: []byte("x")}},
 		"an unknown key":         {{Key: "format", Value: []byte("1")}, {Key: "z/1/2/3", Value: []byte("{}")}},
@@ -392,6 +392,7 @@ func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 	r := newRig(t)
 	cfg := config()
 	cfg.NoOutbound = true
+	cfg.Logging = kiln.Logging{Format: kiln.FormatJSON, ApplicationLevel: kiln.LevelDebug, SystemLevel: kiln.LevelWarn}
 	if _, err := r.CreateFunction(t.Context(), catalog.New{ID: named("f"), Config: cfg, Zip: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
@@ -407,11 +408,11 @@ func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.open(t)
-	if got := string(format().Value); got != "2" {
-		t.Errorf("the book has format %s, want 2: an older kiln would lose what this one writes", got)
+	if got := string(format().Value); got != "3" {
+		t.Errorf("the book has format %s, want 3: an older kiln would lose what this one writes", got)
 	}
-	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound {
-		t.Errorf("got %+v, %v: it may open connections", v, err)
+	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound || v.Config.Logging != cfg.Logging {
+		t.Errorf("got %+v, %v: it may open connections, or logs otherwise", v, err)
 	}
 }
 
