@@ -19,6 +19,7 @@ type Invocation struct {
 	ClientJSON string // the decoded client context, "" is none
 	WantTail   bool   // the caller wants the last 4 KB of the log: END and REPORT come before the answer
 	Accepted   time.Time
+	Stream     ResponseStream // where an answer goes while it is written; nil wants it whole
 }
 
 // InvokedARN gives the ARN as the caller named the function, qualifier included.
