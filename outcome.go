@@ -14,10 +14,10 @@ type Outcome struct {
 	Streamed bool
 	// ErrorCode names a failure as response streams do: "Unhandled" is the function's own.
 	ErrorCode string
-	Version string // the version that ran
-	Trace   string
-	Tail    []byte // only when the invocation wanted it
-	Report  Report
+	Version   string // the version that ran
+	Trace     string
+	Tail      []byte // only when the invocation wanted it
+	Report    Report
 }
 
 // Report is the measure of one invocation, as the REPORT line prints it.
