@@ -6,10 +6,11 @@ import (
 	"kiln/engine/worker"
 )
 
-// An environment costs the server about 27 descriptors (control files, sockets,
-// processes, pipes); the rest is for callers, logs and the store.
+// An environment costs the server about 15 descriptors (sockets, processes, pipes,
+// control files), and a few more while a program starts in it; the rest is for callers,
+// logs and the store.
 const (
-	descriptorsEach = 30
+	descriptorsEach = 20
 	descriptorsRest = 1024
 )
 

@@ -30,12 +30,18 @@ func (p *place) settle(t testing.TB) {
 	if p.canaries != nil {
 		return
 	}
-	p.rest(t)
-	without := p.descriptors(t)
-	harness.Create(t, p.client, neighbour, "provided.al2023", "bootstrap", attackerZip(t))
-	harness.Answer(t, p.client, neighbour, `{"Do":"ping"}`)
-	p.rest(t)
-	p.each = p.descriptors(t) - without
+	first := func(name string, strangers int) int {
+		harness.Create(t, p.client, name, "provided.al2023", "bootstrap", attackerZip(t))
+		harness.Answer(t, p.client, name, `{"Do":"ping"}`)
+		p.restWith(t, strangers)
+		return p.descriptors(t)
+	}
+	// What a server keeps for all comes with the first environment.
+	one := first(neighbour, 0)
+	p.each = first("another", 1) - one
+	if _, err := p.client.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String("another")}); err != nil {
+		t.Fatal(err)
+	}
 	p.canaries = plant(t, p.server.Data)
 	if p.languages { // the first function of a language has its interpreter checked in a box
 		for name, f := range map[string][2]string{"first-python": {needPython(t), "def handler(e, c): return 1\n"}, "first-node": {needNode(t), "exports.handler = async () => 1;\n"}} {
@@ -50,11 +56,17 @@ func (p *place) settle(t testing.TB) {
 }
 
 // rest waits until the server has made ahead what it wants to, and gives it.
-func (p *place) rest(t testing.TB) (last objects) {
+func (p *place) rest(t testing.TB) objects {
+	t.Helper()
+	return p.restWith(t, 0)
+}
+
+// restWith does so while environments of others than the neighbour live.
+func (p *place) restWith(t testing.TB, others int) (last objects) {
 	t.Helper()
 	since := time.Now()
 	harness.Eventually(t, 30*time.Second, "the server has made ahead what it wants to", func() bool {
-		if list, err := p.server.Environments(); err != nil || strangers(list) > 0 {
+		if list, err := p.server.Environments(); err != nil || strangers(list) > others {
 			return false
 		}
 		if now := p.objects(t); now != last {

@@ -66,6 +66,14 @@ func TestHundredsOfEnvironmentsAtOnceAndThenEverythingIsGone(t *testing.T) {
 	}
 }
 
+func TestAnEnvironmentCostsTheServerFewDescriptors(t *testing.T) {
+	p := common(t)
+	p.trial(t)
+	if p.each < 5 || p.each > 19 {
+		t.Errorf("got %d descriptors of the server for one environment, want at most 19", p.each)
+	}
+}
+
 // crowdOf makes n calls at once that last until n environments are busy, so that each
 // needs one of its own, and gives how many lived at one moment.
 func (x *trial) crowdOf(t testing.TB, name string, n int) (most int) {

@@ -24,7 +24,9 @@ type blank struct {
 	link  *network.Link // name server and way out; nil without a network
 	group *group
 	dead  chan struct{} // closed when the init has been reaped
-	watch *reaper
+	pidfd *os.File      // owns the init's descriptor; nil until it is to be watched
+
+	watched bool // somebody reaps the init
 }
 
 // initMemfd puts the init program into a sealed file in memory that anybody may
@@ -116,8 +118,14 @@ func (d *Driver) makeBlank(outbound bool) (b *blank, err error) {
 			return b, err
 		}
 	}
-	b.watch, err = reapWhenDone(b.init, func(unix.WaitStatus, time.Duration, error) { close(b.dead) })
-	return b, err
+	if b.pidfd, err = watchable(b.init); err == nil {
+		err = reapWhenDone(b.init, b.pidfd, func(unix.WaitStatus, time.Duration, error) { close(b.dead) })
+	}
+	if err != nil {
+		return b, fmt.Errorf("watch init: %w", err)
+	}
+	b.watched = true
+	return b, nil
 }
 
 // hold keeps what a box is entered and held by besides its init: its user namespace,
@@ -238,7 +246,7 @@ func (d *Driver) destroyBlank(b *blank) error {
 		errs = append(errs, b.group.kill()) // a frozen v1 process dies only when thawed
 	}
 	if b.init.pid > 0 {
-		if b.watch == nil { // the watch could not be set up
+		if !b.watched {
 			reap(b.init.pid)
 			close(b.dead)
 		}
@@ -246,7 +254,7 @@ func (d *Driver) destroyBlank(b *blank) error {
 		select {
 		case <-b.dead:
 			timer.Stop()
-			unix.Close(b.init.pidfd)
+			b.letInitGo()
 		case <-timer.C: // something in the box hangs in the kernel
 			errs = append(errs, errors.New("its processes do not end"))
 		}
@@ -266,4 +274,13 @@ func (d *Driver) destroyBlank(b *blank) error {
 		d.uids.give(b.uid)
 	}
 	return err
+}
+
+// letInitGo closes the init's descriptor.
+func (b *blank) letInitGo() {
+	if b.pidfd != nil {
+		_ = b.pidfd.Close() // nothing was written
+		return
+	}
+	unix.Close(b.init.pidfd)
 }

@@ -81,9 +81,7 @@ func (x *box) make(ctx context.Context) error {
 	if err := x.furnish(); err != nil {
 		return err
 	}
-	if x.meter, err = openMeter(g); err != nil {
-		return fmt.Errorf("measure: %w", err)
-	}
+	x.meter = newMeter(g)
 	go x.attend()
 	if g.watch != nil {
 		go x.endWhenOutOfMemory(g.watch)
@@ -298,9 +296,6 @@ func (x *box) Destroy() error {
 func (x *box) destroy() error {
 	x.turn <- struct{}{} // whoever is at work finishes first; nobody follows
 	var errs []error
-	if x.meter != nil {
-		x.meter.close()
-	}
 	if x.scratch != nil {
 		errs = append(errs, x.scratch.close())
 	}
@@ -346,6 +341,7 @@ func (x *box) Start(ctx context.Context, p sandbox.Program) (sandbox.Process, er
 		return nil, fmt.Errorf("start %s in sandbox %s: %w", p.Path, x.id, err)
 	}
 	defer s.close()
+	birthplace := x.blank.group.birthplace(s)
 	var c child
 	err = x.driver.threads.run(func() error {
 		const all = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
@@ -353,7 +349,7 @@ func (x *box) Start(ctx context.Context, p sandbox.Program) (sandbox.Process, er
 			return fmt.Errorf("enter namespaces: %w", err)
 		}
 		var err error
-		c, err = spawn(0, x.blank.group.coreFD, s)
+		c, err = spawn(0, birthplace, s)
 		return err
 	})
 	runtime.KeepAlive(p) // its files

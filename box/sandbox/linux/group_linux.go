@@ -22,6 +22,9 @@ type control struct {
 // group is the control groups of one box, one directory in each tree. The
 // programs of the box live in it and its init does not, so that freezing and
 // killing the group leaves the init alone.
+//
+// An environment lives long and there may be thousands: only what freezes stays open,
+// since it is on the path of every invocation. The rest is opened when it is used.
 type group struct {
 	dirs    []string // one a tree
 	memory  control
@@ -32,14 +35,13 @@ type group struct {
 	legacy  string // the v1 freezer's directory where there is no core
 	crowd   *crowd // the processes where no group holds them, once they are there; or nil
 	freezer freezer
-	coreFD  int   // of core, for clone; -1 without
-	enter   []int // v1: the files to which a process writes itself
+	enter   []string // v1: the files to which a process writes itself
 	watch   *oomWatch
 }
 
 // makeGroup makes the directories of one box.
 func (c *cgroups) makeGroup(name string) (g *group, err error) {
-	g = &group{coreFD: -1}
+	g = &group{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.remove())
@@ -53,16 +55,9 @@ func (c *cgroups) makeGroup(name string) (g *group, err error) {
 		g.dirs = append(g.dirs, dir)
 		if t.unified {
 			g.core = dir
-			if g.coreFD, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-				return g, fmt.Errorf("open %s: %w", dir, err)
-			}
 			continue
 		}
-		fd, err := unix.Open(filepath.Join(dir, "tasks"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return g, fmt.Errorf("open %s/tasks: %w", dir, err)
-		}
-		g.enter = append(g.enter, fd)
+		g.enter = append(g.enter, filepath.Join(dir, "tasks"))
 	}
 	in := func(controller string) control {
 		t := c.at[controller]
@@ -96,9 +91,18 @@ func (c *cgroups) makeGroup(name string) (g *group, err error) {
 // makes it must not: it would drag this process into the list of processes that
 // are frozen and killed.
 func (g *group) join(s *script) {
-	for _, fd := range g.enter {
-		s.add("join control group", unix.SYS_WRITE, uintptr(fd), s.text("0"), 1)
+	for _, file := range g.enter {
+		s.add("join control group", unix.SYS_WRITE, s.open(file, unix.O_WRONLY), s.text("0"), 1)
 	}
+}
+
+// birthplace opens the v2 directory for a clone into it, until the script is closed; -1
+// without one.
+func (g *group) birthplace(s *script) int {
+	if g.core == "" {
+		return -1
+	}
+	return int(s.open(g.core, unix.O_RDONLY|unix.O_DIRECTORY))
 }
 
 // limit sets memory, processes and the CPU weight; 0 is no limit. A controller
@@ -277,13 +281,6 @@ func (g *group) remove() error {
 		g.freezer.close()
 		g.freezer = nil
 	}
-	for _, fd := range g.enter {
-		unix.Close(fd)
-	}
-	if g.coreFD >= 0 {
-		unix.Close(g.coreFD)
-	}
-	g.enter, g.coreFD = nil, -1
 	var errs []error
 	for _, dir := range g.dirs {
 		errs = append(errs, rmdir(dir))

@@ -33,6 +33,9 @@ const (
 	// quiet is how long no box may have been made before the pool is filled: what was
 	// just made is about to use the processor.
 	quiet = 20 * time.Millisecond
+	// soon and late are how long the pool waits at first and at most after it could not
+	// make something: descriptors or users may be free again then, and nobody tells.
+	soon, late = 100 * time.Millisecond, 5 * time.Second
 )
 
 // newPool begins to fill a pool.
@@ -148,25 +151,43 @@ func (p *pool) popScratch(bytes int64) *scratch {
 	return list[n-1]
 }
 
-// fill makes what is missing, one thing at a time, until ctx ends.
+// fill makes what is missing, one thing at a time, until ctx ends. What fails is tried
+// again later.
 func (p *pool) fill(ctx context.Context) {
 	defer close(p.done)
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	wait := soon
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.wake:
+		case <-retry.C:
 		}
-		for p.calm(ctx) {
-			more, err := p.fillOne(ctx)
-			if err != nil && ctx.Err() == nil {
-				p.driver.log.Warn("make a box ahead", "error", err)
-			}
-			if !more || err != nil {
-				break
-			}
+		err := p.fillAll(ctx)
+		switch {
+		case err == nil:
+			wait = soon
+			continue
+		case ctx.Err() != nil:
+			return
+		case wait == soon: // once for each time of need
+			p.driver.log.Warn("make a box ahead", "error", err)
+		}
+		retry.Reset(wait)
+		wait = min(2*wait, late)
+	}
+}
+
+// fillAll makes what is missing; it ends early with ctx.
+func (p *pool) fillAll(ctx context.Context) error {
+	for p.calm(ctx) {
+		if more, err := p.fillOne(ctx); err != nil || !more {
+			return err
 		}
 	}
+	return nil
 }
 
 // calm waits until no box has been made for a moment; it returns false when ctx

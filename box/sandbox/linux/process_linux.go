@@ -10,27 +10,20 @@ import (
 	"kiln/box/sandbox"
 )
 
-// reaper waits for one child through its descriptor, without a thread.
-type reaper struct {
-	file *os.File // a copy of the pidfd, known to the runtime's poller
+// watchable makes the descriptor of a child one that the runtime's poller knows, so that
+// no thread waits for its end. The file owns the descriptor, also after an error.
+func watchable(c child) (*os.File, error) {
+	err := unix.SetNonblock(c.pidfd, true) // or os.NewFile would not poll
+	return os.NewFile(uintptr(c.pidfd), "pidfd"), err
 }
 
 // reapWhenDone calls done once, with how the child ended and the processor time that it
 // and the children which it waited for used, from a goroutine that ends with the child.
-func reapWhenDone(c child, done func(unix.WaitStatus, time.Duration, error)) (*reaper, error) {
-	fd, err := unix.FcntlInt(uintptr(c.pidfd), unix.F_DUPFD_CLOEXEC, 3)
+// The file is the child's descriptor; it stays open until done at least.
+func reapWhenDone(c child, file *os.File, done func(unix.WaitStatus, time.Duration, error)) error {
+	conn, err := file.SyscallConn()
 	if err != nil {
-		return nil, fmt.Errorf("watch process: %w", err)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil { // or os.NewFile would not poll
-		unix.Close(fd)
-		return nil, fmt.Errorf("watch process: %w", err)
-	}
-	r := &reaper{file: os.NewFile(uintptr(fd), "pidfd")}
-	conn, err := r.file.SyscallConn()
-	if err != nil {
-		_ = r.file.Close() // nothing was written
-		return nil, fmt.Errorf("watch process: %w", err)
+		return err
 	}
 	go func() {
 		var status unix.WaitStatus
@@ -48,10 +41,9 @@ func reapWhenDone(c child, done func(unix.WaitStatus, time.Duration, error)) (*r
 		if err == nil {
 			err = pollErr
 		}
-		_ = r.file.Close() // nothing was written
 		done(status, time.Duration(used.Utime.Nano()+used.Stime.Nano()), err)
 	}()
-	return r, nil
+	return nil
 }
 
 // process is one program that Start ran.
@@ -59,14 +51,19 @@ type process struct {
 	child  child
 	exited chan struct{}
 	status sandbox.ExitStatus
-	pidfd  *os.File // for signals; the number may be reused, this is not
+	pidfd  *os.File // the number may be reused, this is not
 }
 
 // newProcess begins to watch a program that was just executed. gone says whether
 // the box went away first; ended hears of the processor time used.
 func newProcess(c child, gone func() bool, ended func(time.Duration)) (*process, error) {
-	p := &process{child: c, exited: make(chan struct{}), pidfd: os.NewFile(uintptr(c.pidfd), "pidfd")}
-	_, err := reapWhenDone(c, func(w unix.WaitStatus, used time.Duration, err error) {
+	file, err := watchable(c)
+	if err != nil {
+		_ = file.Close() // nothing was written
+		return nil, fmt.Errorf("watch process: %w", err)
+	}
+	p := &process{child: c, exited: make(chan struct{}), pidfd: file}
+	err = reapWhenDone(c, file, func(w unix.WaitStatus, used time.Duration, err error) {
 		switch {
 		case err != nil:
 			p.status = sandbox.ExitStatus{OutOfTurn: true}
@@ -80,8 +77,8 @@ func newProcess(c child, gone func() bool, ended func(time.Duration)) (*process,
 		close(p.exited)
 	})
 	if err != nil {
-		_ = p.pidfd.Close() // nothing was written
-		return nil, err
+		_ = file.Close() // nothing was written
+		return nil, fmt.Errorf("watch process: %w", err)
 	}
 	return p, nil
 }

@@ -22,10 +22,10 @@ type step struct {
 // system calls, prepared by the parent, since the child shares the parent's
 // memory and may neither allocate nor take a lock.
 type script struct {
-	steps  []step
-	keep   []any // what the arguments point to
-	copies []int // of descriptors that were too low
-	err    error // the first that occurred while it was written
+	steps []step
+	keep  []any // what the arguments point to
+	own   []int // descriptors of the script's own
+	err   error // the first that occurred while it was written
 }
 
 // lowest is above every descriptor number that a script writes to.
@@ -76,8 +76,19 @@ func (s *script) source(fd int) uintptr {
 		s.err = cmp.Or(s.err, fmt.Errorf("copy descriptor %d: %w", fd, err))
 		return uintptr(fd)
 	}
-	s.copies = append(s.copies, c)
+	s.own = append(s.own, c)
 	return uintptr(c)
+}
+
+// open opens a file, and gives a descriptor that no redirect of this script overwrites.
+func (s *script) open(path string, flags int) uintptr {
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		s.err = cmp.Or(s.err, fmt.Errorf("open %s: %w", path, err))
+		return ^uintptr(0)
+	}
+	s.own = append(s.own, fd)
+	return s.source(fd)
 }
 
 // redirect makes target a copy of fd in the child.
@@ -85,12 +96,12 @@ func (s *script) redirect(target, fd int) {
 	s.add("redirect descriptor", unix.SYS_DUP3, s.source(fd), uintptr(target), 0)
 }
 
-// close gives up what source copied.
+// close gives up what source copied and open opened.
 func (s *script) close() {
-	for _, fd := range s.copies {
+	for _, fd := range s.own {
 		unix.Close(fd)
 	}
-	s.copies = nil
+	s.own = nil
 }
 
 // hold keeps v alive, and where it is, for the child and gives its address.

@@ -145,7 +145,7 @@ func removeTree(dir string) error {
 
 // killGroup kills the processes of a control group in any kind of tree.
 func killGroup(dir string) (err error) {
-	g := &group{coreFD: -1}
+	g := &group{}
 	switch {
 	case exists(dir, "cgroup.freeze"):
 		g.core = dir

@@ -2,11 +2,8 @@ package linux
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -16,13 +13,13 @@ import (
 	"kiln/box/sandbox"
 )
 
-// meter reads what a box uses. It keeps the control files open, since they are read
-// after every invocation.
+// meter reads what a box uses. It opens the control files when it measures: there may be
+// thousands of boxes, and descriptors are few.
 type meter struct {
 	crowd   *crowd // the processes where no control group holds them, or nil
 	unified bool   // the memory controller is of version 2
-	// Each is nil where the host has no such file.
-	processes, stat, oom, ceiling, tasks, time *os.File
+	// Each is "" where the host has no such file.
+	processes, stat, oom, ceiling, tasks, time string
 
 	mu   sync.Mutex
 	peak int64
@@ -31,48 +28,31 @@ type meter struct {
 	cpu  time.Duration // the most that was ever measured
 }
 
-// openMeter begins to measure a group.
-func openMeter(g *group) (m *meter, err error) {
-	m = &meter{crowd: g.crowd, unified: g.memory.unified}
-	name := func(c control, v1, v2 string) string {
-		if c.unified {
-			return v2
+// newMeter finds out where a group is measured.
+func newMeter(g *group) *meter {
+	file := func(c control, v1, v2 string) string {
+		switch {
+		case c.dir == "":
+			return ""
+		case c.unified:
+			return filepath.Join(c.dir, v2)
 		}
-		return v1
+		return filepath.Join(c.dir, v1)
 	}
-	for _, f := range []struct {
-		file      **os.File
-		dir, name string
-		optional  bool
-	}{
-		{&m.processes, g.anchor(), "cgroup.procs", false},
-		{&m.stat, g.memory.dir, "memory.stat", false},
-		{&m.oom, g.memory.dir, name(g.memory, "memory.oom_control", "memory.events"), false},
-		{&m.ceiling, g.memory.dir, name(g.memory, "memory.max_usage_in_bytes", "memory.peak"), true}, // memory.peak came with Linux 5.19
-		{&m.tasks, g.pids.dir, "pids.current", false},
-		{&m.time, g.account.dir, name(g.account, "cpuacct.usage", "cpu.stat"), false},
-	} {
-		if f.dir == "" {
-			continue
-		}
-		if *f.file, err = openControl(f.dir, f.name, os.O_RDONLY); err != nil {
-			if *f.file = nil; f.optional && errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			m.close()
-			return nil, err
-		}
+	m := &meter{
+		crowd:     g.crowd,
+		unified:   g.memory.unified,
+		processes: file(control{dir: g.anchor()}, "cgroup.procs", ""),
+		stat:      file(g.memory, "memory.stat", "memory.stat"),
+		oom:       file(g.memory, "memory.oom_control", "memory.events"),
+		ceiling:   file(g.memory, "memory.max_usage_in_bytes", "memory.peak"),
+		tasks:     file(g.pids, "pids.current", "pids.current"),
+		time:      file(g.account, "cpuacct.usage", "cpu.stat"),
 	}
-	return m, nil
-}
-
-// close lets the files go; a read that is under way fails.
-func (m *meter) close() {
-	for _, f := range []*os.File{m.processes, m.stat, m.oom, m.ceiling, m.tasks, m.time} {
-		if f != nil {
-			_ = f.Close() // only read
-		}
+	if m.ceiling != "" && !exists("", m.ceiling) { // memory.peak came with Linux 5.19
+		m.ceiling = ""
 	}
+	return m
 }
 
 // spent notes the processor time of a program that has ended.
@@ -134,7 +114,7 @@ func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
 	if err != nil {
 		return u, err
 	}
-	if m.stat == nil {
+	if m.stat == "" {
 		u.MemoryBytes = p.resident + p.pageTables + 16384*p.threads
 	} else {
 		stat, err := contents(m.stat, buf)
@@ -154,7 +134,7 @@ func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
 		highest = max(highest, limit) // that is how it came to the kill
 	}
 	u.PeakMemoryBytes = m.highest(highest)
-	if m.ceiling != nil {
+	if m.ceiling != "" {
 		ceiling, err := number(m.ceiling, buf)
 		if err != nil {
 			return u, err
@@ -165,12 +145,12 @@ func (m *meter) read(limit int64) (u sandbox.Usage, err error) {
 		u.PeakMemoryBytes = min(u.PeakMemoryBytes, limit)
 	}
 	u.PIDs = p.threads
-	if m.tasks != nil {
+	if m.tasks != "" {
 		if u.PIDs, err = number(m.tasks, buf); err != nil {
 			return u, err
 		}
 	}
-	if m.time == nil {
+	if m.time == "" {
 		u.CPU = m.processorTime(p.cpu)
 	} else {
 		text, err := contents(m.time, buf)
@@ -199,24 +179,37 @@ func (m *meter) memory(stat []byte, p processSum) int64 {
 	return field(stat, "anon") + field(stat, "shmem") + kernel
 }
 
-// contents reads a control file from its beginning, as far as buf reaches.
-func contents(f *os.File, buf []byte) ([]byte, error) {
-	n, err := f.ReadAt(buf, 0)
-	if err == io.EOF || n == len(buf) {
-		err = nil
+// contents reads a control file, as far as buf reaches.
+func contents(path string, buf []byte) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return buf[:n], err
+	defer unix.Close(fd)
+	n := 0
+	for n < len(buf) { // a list of processes comes in pieces of a page
+		more, err := unix.Read(fd, buf[n:])
+		if err == unix.EINTR {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		} else if more == 0 {
+			break
+		}
+		n += more
+	}
+	return buf[:n], nil
 }
 
 // number reads a control file that holds one.
-func number(f *os.File, buf []byte) (int64, error) {
-	text, err := contents(f, buf)
+func number(path string, buf []byte) (int64, error) {
+	text, err := contents(path, buf)
 	if err != nil {
 		return 0, err
 	}
 	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", f.Name(), err)
+		return 0, fmt.Errorf("%s: %w", path, err)
 	}
 	return n, nil
 }
