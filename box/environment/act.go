@@ -178,6 +178,7 @@ func (e *Environment) start() {
 func (e *Environment) answer() {
 	e.journal.catchUp()
 	p := e.post
+	e.call.latency, e.call.size = time.Since(e.armed), int64(len(p.payload))
 	if p.fault != nil {
 		e.blame(p.fault)
 		e.conclude(p.fault.answer(e.call.inv.ID))
@@ -231,11 +232,12 @@ func (e *Environment) measure(now time.Time) {
 func (e *Environment) conclude(payload []byte) {
 	c := e.call
 	c.outcome = &kiln.Outcome{
-		Payload: payload,
-		Failed:  e.fault != nil,
-		Version: e.source.Version,
-		Trace:   c.inv.Trace,
-		Report:  e.report(),
+		Payload:   payload,
+		Failed:    e.fault != nil,
+		ErrorCode: e.fault.errorCode(c.stream != nil),
+		Version:   e.source.Version,
+		Trace:     c.inv.Trace,
+		Report:    e.report(),
 	}
 	if !c.inv.WantTail {
 		c.answered = true
@@ -246,6 +248,9 @@ func (e *Environment) conclude(payload []byte) {
 // report measures the invocation up to now.
 func (e *Environment) report() kiln.Report {
 	r := newReport(time.Since(e.armed), e.coldInit, &e.meter)
+	if e.call != nil {
+		r.Latency, r.Produced = e.call.produced()
+	}
 	if e.coldInit > 0 {
 		r.Sandbox = e.sandboxTime
 	}

@@ -106,6 +106,8 @@ func (e *Environment) receive(m message) {
 		m.post.refused <- e.judge(m.post)
 	case initFail:
 		m.post.refused <- e.judgeInit(m.post)
+	case open:
+		m.post.refused <- e.open(m.post)
 	case heard:
 		e.blame(m.life.exit)
 		e.must(exited)
@@ -161,13 +163,8 @@ func (e *Environment) unseat(w *waiter) {
 
 // judge decides on an answer and takes it when it is due.
 func (e *Environment) judge(p *post) *rapi.Refusal {
-	switch {
-	case p.requestID != e.lastID || e.lastID == "":
-		return invalidRequestID()
-	case e.state != Invoking:
-		return invalidTransition(e.state, p.target)
-	case p.invocationID != "" && p.invocationID != e.call.inv.Attempt:
-		return invalidInvocationID()
+	if refusal := e.due(p); refusal != nil {
+		return refusal
 	}
 	e.post = p
 	err := e.apply(answered)
@@ -242,5 +239,8 @@ func (e *Environment) blameTime() {
 // finish gives the caller its outcome, once.
 func (c *call) finish(o *kiln.Outcome, err error) {
 	c.outcome, c.err = o, err
+	if c.stream != nil {
+		c.stream.cut = time.AfterFunc(cutGrace, c.inv.Stream.Cut)
+	}
 	close(c.done)
 }

@@ -37,6 +37,7 @@ type Options struct {
 	MilliCPU    int64         // quota during invocations; 0 is none. During init there is none.
 	SandboxTime time.Duration // how long making the box took, for the first report
 	Inside      *Inside       // kiln's own API; nil is none
+	Stream      kiln.StreamLimits
 	Logger      *slog.Logger
 }
 
@@ -65,6 +66,7 @@ type Environment struct {
 	source      *telemetry.Source
 	credentials credentials
 	inside      *Inside
+	limits      kiln.StreamLimits
 	logger      *slog.Logger
 
 	messages  chan message
@@ -110,6 +112,10 @@ type call struct {
 	outcome   *kiln.Outcome
 	err       error
 	done      chan struct{} // closed when outcome or err is there
+	latency   time.Duration // until the answer, when it came whole
+	size      int64         // of it
+	stream    *stream       // the answer that is streamed
+	streams   chan *stream  // brings it to Invoke; nil when the caller wants it whole
 }
 
 // New makes an environment and starts its first init at once.
@@ -147,6 +153,7 @@ func New(o Options) *Environment {
 		},
 		credentials: newCredentials(o.Version.Function.Account),
 		inside:      o.Inside,
+		limits:      o.Stream.WithDefaults(),
 		logger:      o.Logger.With("environment", o.ID, "function", o.Version.Function.String()),
 		messages:    make(chan message, 16),
 		idle:        make(chan struct{}, 1),
@@ -183,6 +190,9 @@ func (e *Environment) Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.O
 		return nil, unavailable(err)
 	}
 	c := &call{inv: inv, done: make(chan struct{})}
+	if inv.Stream != nil {
+		c.streams = make(chan *stream, 1)
+	}
 	select {
 	case e.messages <- message{kind: bring, call: c}:
 	case <-ctx.Done():
@@ -190,14 +200,8 @@ func (e *Environment) Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.O
 	case <-e.over:
 		return nil, unavailable(nil)
 	}
-	select {
-	case <-c.done:
-	case <-e.over:
-		select {
-		case <-c.done:
-		default:
-			return nil, unavailable(nil) // it was not read any more
-		}
+	if !e.attend(c) {
+		return nil, unavailable(nil) // it was not read any more
 	}
 	return c.outcome, c.err
 }

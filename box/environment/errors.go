@@ -112,9 +112,9 @@ func startFault(err *sandbox.StartError, tried []string, wrapper bool) *fault {
 	return &fault{kiln.StatusFailure, typeEntrypoint, "fork/exec " + err.Path + ": " + err.Err.Error(), nil}
 }
 
-// oversized is the fault of an answer above the limit.
-func oversized() *fault {
-	return &fault{kiln.StatusError, typeTooLarge, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", kiln.MaxResponsePayload), nil}
+// oversized is the fault of an answer above a limit.
+func oversized(limit int64) *fault {
+	return &fault{kiln.StatusError, typeTooLarge, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", limit), nil}
 }
 
 // invalidRequestID refuses an answer to something else than what runs.

@@ -45,6 +45,7 @@ const (
 	leave                // the connection of a GET next is gone
 	handIn               // POST response or error
 	initFail             // POST init/error
+	open                 // the head of a streamed answer
 	heard                // the process ended and all that it had sent was read
 )
 
@@ -61,7 +62,8 @@ type post struct {
 	requestID, invocationID string
 	target                  string // AWS's name of the state that it leads to
 	payload                 []byte
-	fault                   *fault // nil for a good answer
+	fault                   *fault  // nil for a good answer
+	stream                  *stream // the answer was or is to be streamed; nil when it came whole
 	refused                 chan *rapi.Refusal
 }
 
@@ -99,7 +101,7 @@ func (l *life) Respond(requestID, invocationID string, payload []byte) *rapi.Ref
 
 // Oversize hands in that the answer was too large.
 func (l *life) Oversize(requestID, invocationID string) *rapi.Refusal {
-	return l.post(handIn, post{requestID: requestID, invocationID: invocationID, target: "InvocationResponse", fault: oversized()})
+	return l.post(handIn, post{requestID: requestID, invocationID: invocationID, target: "InvocationResponse", fault: oversized(kiln.MaxResponsePayload)})
 }
 
 // Fail hands in the error of an invocation.

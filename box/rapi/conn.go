@@ -30,6 +30,7 @@ type conn struct {
 	buf    []byte // buf[r:w] was read and is not used up
 	r, w   int
 	holds  bool // the server's right to hold a big buffer
+	wide   bool // buf is lent for a streamed answer and does not shrink
 	out    []byte
 	vec    [2][]byte
 	queue  net.Buffers
@@ -136,7 +137,7 @@ func (c *conn) fill() bool {
 	switch {
 	case c.buf == nil:
 		c.buf = make([]byte, readBuffer)
-	case c.w == 0 && len(c.buf) > readBuffer:
+	case c.w == 0 && len(c.buf) > readBuffer && !c.wide:
 		c.buf = make([]byte, readBuffer)
 		c.release()
 	case c.w == len(c.buf):

@@ -14,6 +14,7 @@ import (
 // Guest is the environment as its own processes see it. Its methods are called
 // from many goroutines at once.
 type Guest interface {
+	StreamGuest
 	// Next waits until there is work for the runtime and gives it. ctx ends when the
 	// connection that asked is gone. A *Refusal as error is answered as such; any
 	// other error closes the connection.

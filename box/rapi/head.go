@@ -43,6 +43,7 @@ type request struct {
 	errorType    []byte // Lambda-Runtime-Function-Error-Type
 	mode         []byte // Lambda-Runtime-Function-Response-Mode
 	invocationID []byte // Lambda-Runtime-Invocation-Id
+	contentType  []byte
 
 	trailerError string // the error type in the trailers of a chunked body
 	trailerBody  []byte // and its body, in base64
@@ -215,6 +216,10 @@ func parseHeader(line []byte, r *request, seen *headersSeen) *malformed {
 		if equalFold(name, "connection") {
 			r.close = r.close || hasToken(value, "close")
 			seen.keepAlive = seen.keepAlive || hasToken(value, "keep-alive")
+		}
+	case len("Content-Type"):
+		if equalFold(name, "content-type") {
+			r.contentType = value
 		}
 	case len("Content-Length"):
 		if equalFold(name, "content-length") {

@@ -1,9 +1,6 @@
 package rapi
 
-import (
-	"bytes"
-	"encoding/base64"
-)
+import "bytes"
 
 // route finds out what a request asks for and serves it; it reports whether the
 // connection can go on. One comparison a segment, because there are few routes and
@@ -98,6 +95,15 @@ func (c *conn) respond(r *request, id string) bool {
 		}
 		return c.answer(r, "", refusal)
 	}
+	if len(r.mode) > 0 {
+		sink, refusal := c.server.guest.Stream(id, invocationID, string(r.contentType))
+		switch {
+		case refusal != nil:
+			return c.answer(r, "", refusal)
+		case sink != nil:
+			return c.stream(r, sink)
+		}
+	}
 	payload, ok := c.take(r, func() *Refusal { return c.server.guest.Oversize(id, invocationID) })
 	if !ok {
 		return false
@@ -107,7 +113,7 @@ func (c *conn) respond(r *request, id string) bool {
 	}
 	if r.trailerError != "" {
 		// A streamed answer that failed in the middle; it was not delivered yet.
-		if text, err := base64.StdEncoding.AppendDecode(nil, r.trailerBody); err == nil && len(text) > 0 {
+		if text := r.trailerPayload(); text != nil {
 			payload = text
 		}
 		return c.accepted(r, c.server.guest.Fail(id, invocationID, normalise(r.trailerError), payload))

@@ -26,6 +26,7 @@ type guest struct {
 	calls   []string
 	payload []byte
 	refuse  *rapi.Refusal
+	sink    *sink // nil wants streamed answers whole
 }
 
 func newGuest() *guest {
@@ -70,6 +71,14 @@ func (g *guest) Fail(id, inv, errorType string, p []byte) *rapi.Refusal {
 
 func (g *guest) FailInit(errorType string, p []byte) *rapi.Refusal {
 	return g.note(p, "fail-init %s", errorType)
+}
+
+func (g *guest) Stream(id, inv, contentType string) (rapi.Sink, *rapi.Refusal) {
+	if g.sink == nil {
+		return nil, nil
+	}
+	refusal := g.note(nil, "stream %s %s %s", id, inv, contentType)
+	return g.sink, refusal
 }
 
 // told gives the calls so far and the payload of the last one.
