@@ -10,17 +10,25 @@ import (
 // control files), and a few more while a program starts in it; the rest is for callers,
 // logs and the store.
 const (
-	descriptorsEach = 20
+	descriptorsEach = 18
 	descriptorsRest = 1024
 )
 
 // mostEnvironments is how many environments the descriptors of this process allow:
 // callers wait for one, or are told to come later, where otherwise a start would
-// fail in the middle.
+// fail in the middle. It takes as many descriptors as the worker could ever use, where
+// it may.
 func mostEnvironments() int {
+	const enough = descriptorsRest + descriptorsEach*worker.DefaultMaxEnvironments
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return worker.DefaultMaxEnvironments
+	}
+	if limit.Cur < enough {
+		more := syscall.Rlimit{Cur: enough, Max: max(enough, limit.Max)}
+		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &more) == nil {
+			limit = more
+		}
 	}
 	return environmentsWithin(limit.Cur)
 }
