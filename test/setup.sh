@@ -8,6 +8,7 @@ mkdir -p "$cache/bin"
 
 LINT=v2.15.0
 NODES="10 26" # both ends of what the Node.js bootstrap has to run on
+SDK_JS=3.956.0
 PIP_PACKAGES="awscli==1.46.3 boto3==1.44.5 botocore==1.44.5 pillow==13.0.0"
 
 try() { # try NAME COMMAND…: three times, then say which step it was
@@ -68,4 +69,19 @@ if [ "$(cat "$cache/nodes/versions" 2>/dev/null)" != "$NODES" ]; then
 	for n in $NODES; do specs+=("node$n@npm:node-linux-$([ "$(uname -m)" = aarch64 ] && echo arm64 || echo x64)@$n"); done
 	try "Node.js $NODES" npm install --prefix "$cache/nodes" --no-save --no-audit --no-fund --ignore-scripts "${specs[@]}"
 	echo "$NODES" >"$cache/nodes/versions"
+fi
+
+# Clients in other languages.
+if [ "$(cat "$cache/sdk-js/version" 2>/dev/null)" != "$SDK_JS" ]; then
+	rm -rf "$cache/sdk-js"
+	mkdir -p "$cache/sdk-js"
+	try "AWS SDK for JavaScript $SDK_JS" npm install --prefix "$cache/sdk-js" --no-save --no-audit --no-fund --ignore-scripts "@aws-sdk/client-lambda@$SDK_JS"
+	echo "$SDK_JS" >"$cache/sdk-js/version"
+fi
+pom=test/e2e/testdata/java_sdk/pom.xml
+if ! cmp -s "$pom" "$cache/sdk-java/version"; then
+	rm -rf "$cache/sdk-java"
+	mkdir -p "$cache/sdk-java"
+	try "AWS SDK for Java" mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$cache/sdk-java/lib"
+	cp "$pom" "$cache/sdk-java/version"
 fi

@@ -262,7 +262,7 @@ func (s *Server) ClientOf(account string) *lambda.Client {
 // Environ is the environment of a command that is an AWS client.
 func (s *Server) Environ() []string {
 	return append(os.Environ(), "AWS_ENDPOINT_URL="+s.URL, "AWS_ACCESS_KEY_ID="+Account, "AWS_SECRET_ACCESS_KEY=secret",
-		"AWS_DEFAULT_REGION="+Region, "AWS_PAGER=", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+		"AWS_DEFAULT_REGION="+Region, "AWS_REGION="+Region, "AWS_PAGER=", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
 		"AWS_EC2_METADATA_DISABLED=true", "KILN_ENDPOINT="+s.URL, "NO_COLOR=1")
 }
 
