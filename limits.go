@@ -13,6 +13,7 @@ const (
 	MaxUnzippedSize    = 262144000
 	MaxRequestBody     = 70167211 // CreateFunction and UpdateFunctionCode
 	MaxEnvironmentSize = 4096     // of the serialised map
+	MaxLayers          = 5        // of a function
 
 	MinMemoryMB      = 128
 	MaxMemoryMB      = 10240

@@ -40,6 +40,7 @@ type Config struct {
 	Environment  map[string]string // nil: absent; empty: sent as {}
 	LogGroup     string            // "" is /aws/lambda/<name>
 	Logging      Logging
+	Layers       []LayerUse // in their order; later ones over earlier ones
 	// NoOutbound keeps the function from opening connections to the outside.
 	NoOutbound bool
 }

@@ -363,8 +363,8 @@ func itoa(n int) string {
 }
 
 func TestAZipThatIsTooLargeIsRefusedUnread(t *testing.T) {
-	_, err := rootfs.Inspect(unreadable{t}, kiln.MaxZipSize)
-	if kiln.CodeOf(err) != kiln.TooLarge || err.Error() != "Zipped size must be smaller than 52428800 bytes" {
+	_, err := rootfs.Inspect(unreadable{t}, kiln.MaxUnzippedSize+1)
+	if kiln.CodeOf(err) != kiln.Invalid || err.Error() != "Unzipped size must be smaller than 262144000 bytes" {
 		t.Errorf("inspect gave %v", err)
 	}
 }

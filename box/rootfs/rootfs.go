@@ -136,15 +136,26 @@ func bootID() string {
 	return strings.TrimSpace(string(text))
 }
 
-// Prepare unpacks the package of a version unless that was done, and gives the
-// directories of an environment that runs it on a runtime. Many callers for one
-// package wait for one unpacking.
+// Prepare unpacks the package of a version and its layers unless that was done, and
+// gives the directories of an environment that runs it on a runtime. Many callers for
+// one package wait for one unpacking.
 func (c *Cache) Prepare(ctx context.Context, v *kiln.Version, rt kiln.Runtime) (kiln.Rootfs, error) {
-	code, err := c.code(ctx, v.Package.SHA256)
+	code := v.Package.Directory
+	if code == "" {
+		var err error
+		if code, err = c.code(ctx, v.Package.SHA256); err != nil {
+			return kiln.Rootfs{}, err
+		}
+	}
+	opt, err := c.layers(ctx, v.Config.Layers)
 	if err != nil {
 		return kiln.Rootfs{}, err
 	}
-	return c.Compose(code, rt)
+	files, err := c.Compose(code, rt)
+	if err == nil && opt != "" {
+		files.Mounts = append(files.Mounts, kiln.RuntimeMount{Source: opt, Target: optDir})
+	}
+	return files, err
 }
 
 // code gives the directory of a package.
@@ -152,12 +163,18 @@ func (c *Cache) code(ctx context.Context, sha string) (string, error) {
 	if !isDigest(sha) {
 		return "", kiln.Errorf(kiln.BadPackage, "%q is not the digest of a package", sha)
 	}
+	return c.place(ctx, sha, func() error { return c.unpackUnlessThere(ctx, sha) })
+}
+
+// place gives the directory of a digest when fill, or somebody else's, put it there.
+// fill is called by one caller at a time and does nothing when it is there.
+func (c *Cache) place(ctx context.Context, sha string, fill func() error) (string, error) {
 	dir := c.codeDir(sha)
 	for {
 		f, mine := c.claim(sha)
 		if mine {
 			c.want(sha)
-			f.err = c.unpackUnlessThere(ctx, sha)
+			f.err = fill()
 			c.release(sha, f)
 			return dir, f.err
 		}
@@ -176,6 +193,7 @@ func (c *Cache) code(ctx context.Context, sha string) (string, error) {
 	}
 }
 
+// unpackUnlessThere unpacks a package when one of the few slots for that is free.
 func (c *Cache) unpackUnlessThere(ctx context.Context, sha string) error {
 	if _, err := os.Lstat(c.codeDir(sha)); !errors.Is(err, fs.ErrNotExist) {
 		return err

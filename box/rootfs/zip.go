@@ -25,7 +25,6 @@ const (
 	textBroken   = "Could not unzip uploaded file. Please check your file, then try to upload again."
 	textEmpty    = "Uploaded file must be a non-empty zip"
 	textTooLarge = "Unzipped size must be smaller than 262144000 bytes"
-	textTooBig   = "Zipped size must be smaller than 52428800 bytes"
 )
 
 // archive is a zip that was found harmless as far as its tables tell: what is in
@@ -46,11 +45,11 @@ type entry struct {
 
 // Inspect judges a package without writing anything: it checks names, kinds and
 // headers, and inflates all of it to know its true size. A package that cannot be
-// taken is a *kiln.Error with code Invalid, or TooLarge for the zip itself, and the
-// text that AWS answers.
+// taken is a *kiln.Error with code Invalid and the text that AWS answers. How large a
+// zip may be that is sent with a request is not judged here.
 func Inspect(r io.ReaderAt, size int64) (unzipped int64, err error) {
-	if size >= kiln.MaxZipSize {
-		return 0, kiln.Errorf(kiln.TooLarge, textTooBig)
+	if size > kiln.MaxUnzippedSize {
+		return 0, kiln.Errorf(kiln.Invalid, textTooLarge)
 	}
 	a, err := readArchive(r, size)
 	if err != nil {

@@ -31,6 +31,11 @@ func (d catalogDoor) UpdateCode(ctx context.Context, id kiln.FunctionID, u api.C
 	return d.Catalog.UpdateCode(ctx, id, catalog.CodeUpdate(u))
 }
 
+// PublishLayer is api.Catalog.
+func (d catalogDoor) PublishLayer(ctx context.Context, n api.NewLayer) (*kiln.LayerVersion, error) {
+	return d.Catalog.PublishLayer(ctx, catalog.NewLayer(n))
+}
+
 // Publish is api.Catalog.
 func (d catalogDoor) Publish(ctx context.Context, id kiln.FunctionID, p api.Publication) (*kiln.Version, error) {
 	return d.Catalog.Publish(ctx, id, catalog.Publication(p))

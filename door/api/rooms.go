@@ -32,9 +32,33 @@ type Catalog interface {
 	UpdateAlias(ctx context.Context, id kiln.FunctionID, name, revisionID string, change func(*kiln.Alias) error) (*kiln.Alias, error)
 	DeleteAlias(ctx context.Context, id kiln.FunctionID, name string) error
 
+	// PublishLayer adds a version to a layer, which need not be there before.
+	PublishLayer(ctx context.Context, n NewLayer) (*kiln.LayerVersion, error)
+	LayerVersion(id kiln.LayerID, number int) (*kiln.LayerVersion, error)
+	LayerVersions(id kiln.LayerID) []*kiln.LayerVersion // the newest first
+	Layers(scope kiln.Scope) [][]*kiln.LayerVersion     // each layer's versions, by name
+	DeleteLayerVersion(ctx context.Context, id kiln.LayerID, number int) error
+	ChangeLayerPolicy(ctx context.Context, id kiln.LayerID, number int, revisionID string, change func(*kiln.LayerPolicy) error) (*kiln.LayerVersion, error)
+
 	// Package opens the code of a version by its digest, whatever became of the
 	// version meanwhile.
 	Package(ctx context.Context, v *kiln.Version) (io.ReadCloser, int64, error)
+}
+
+// Developer is an optional power of a catalog: it shows the files of a directory of
+// this host in the place of a function's package for a while, to somebody who proves
+// that he may write there.
+type Developer interface {
+	Bind(id kiln.FunctionID, directory, proof string) (Binding, error)
+}
+
+// Binding is a function under development.
+type Binding interface {
+	// Changed lets later calls run the files as they are now, and gives the number of
+	// that generation.
+	Changed(directory, proof string) (int, error)
+	// Release gives the function its package back.
+	Release()
 }
 
 // NewFunction is a function to be made.
@@ -42,14 +66,27 @@ type NewFunction struct {
 	ID      kiln.FunctionID
 	Config  kiln.Config
 	Zip     []byte
+	Object  *kiln.S3Object // where the package is, when it is not Zip
 	Tags    map[string]string
 	Publish bool
+}
+
+// NewLayer is a layer version to be made.
+type NewLayer struct {
+	ID            kiln.LayerID
+	Zip           []byte
+	Object        *kiln.S3Object // where the package is, when it is not Zip
+	Description   string
+	License       string
+	Runtimes      []string
+	Architectures []string
 }
 
 // CodeUpdate is new code for $LATEST.
 type CodeUpdate struct {
 	Zip          []byte
-	Architecture string // "" keeps it
+	Object       *kiln.S3Object // where the package is, when it is not Zip
+	Architecture string         // "" keeps it
 	Publish      bool
 	DryRun       bool
 	RevisionID   string // "" is any

@@ -30,7 +30,9 @@ type Options struct {
 	Store    Store
 	Blobs    Blobs
 	Preparer Preparer
-	// Inspect judges an uploaded package and gives its unzipped size.
+	// Objects is where packages in S3 come from; nil refuses them.
+	Objects Objects
+	// Inspect judges a package and gives its unzipped size.
 	Inspect func(r io.ReaderAt, size int64) (int64, error)
 	// AccountConcurrency is the limit of each scope; 0 is
 	// kiln.DefaultAccountConcurrency.
@@ -57,6 +59,7 @@ type Catalog struct {
 	turns   turns
 	pins    pins
 	jobs    *jobs
+	shelf   shelf
 	changes changes
 	inspect chan struct{} // a slot for each inspection that may run
 

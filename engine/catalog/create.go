@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"maps"
+	"slices"
 	"strings"
 
 	"kiln"
@@ -17,6 +19,7 @@ type New struct {
 	ID      kiln.FunctionID
 	Config  kiln.Config
 	Zip     []byte
+	Object  *kiln.S3Object // where the package is, when it is not Zip
 	Tags    map[string]string
 	Publish bool // also publish version 1
 }
@@ -41,11 +44,16 @@ func (c *Catalog) CreateFunction(ctx context.Context, n New) (*kiln.Version, err
 	if c.book.page(n.ID) != nil {
 		return nil, exists
 	}
-	pkg, release, err := c.keep(ctx, n.Zip)
+	pkg, release, err := c.keep(ctx, n.Zip, n.Object)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
+	unhold, err := c.holdLayers(n.Config.Layers, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer unhold()
 	handOn, err := c.turns.take(ctx, n.ID)
 	if err != nil {
 		return nil, err
@@ -60,6 +68,9 @@ func (c *Catalog) CreateFunction(ctx context.Context, n New) (*kiln.Version, err
 	v := &kiln.Version{
 		Function: n.ID, Config: cloneConfig(n.Config), Package: pkg, Status: creating,
 		RevisionID: kiln.NewID(), LastModified: now,
+	}
+	if err := checkSum(v); err != nil {
+		return nil, err
 	}
 	d := &draft{next: &page{fn: fn, aliases: map[string]*alias{}}}
 	d.putLatest(&edition{version: v})
@@ -76,8 +87,11 @@ func (c *Catalog) CreateFunction(ctx context.Context, n New) (*kiln.Version, err
 }
 
 // keep checks a package, stores it, and holds it against removal until release is
-// called: by then the book must refer to it.
-func (c *Catalog) keep(ctx context.Context, zip []byte) (pkg kiln.Package, release func(), err error) {
+// called: by then the book must refer to it. With an object the package is that.
+func (c *Catalog) keep(ctx context.Context, zip []byte, object *kiln.S3Object) (pkg kiln.Package, release func(), err error) {
+	if object != nil {
+		return c.fetch(ctx, *object)
+	}
 	pkg, err = c.examine(ctx, zip)
 	if err != nil {
 		return kiln.Package{}, nil, err
@@ -94,20 +108,28 @@ func (c *Catalog) keep(ctx context.Context, zip []byte) (pkg kiln.Package, relea
 	return pkg, release, nil
 }
 
-// examine judges a package without storing it.
+// examine judges a package that was sent without storing it.
 func (c *Catalog) examine(ctx context.Context, zip []byte) (kiln.Package, error) {
-	select {
-	case c.inspect <- struct{}{}:
-		defer func() { <-c.inspect }()
-	case <-ctx.Done():
-		return kiln.Package{}, ctx.Err()
+	if len(zip) >= kiln.MaxZipSize {
+		return kiln.Package{}, kiln.Errorf(kiln.TooLarge, "Zipped size must be smaller than %d bytes", kiln.MaxZipSize)
 	}
-	unzipped, err := c.o.Inspect(bytes.NewReader(zip), int64(len(zip)))
+	unzipped, err := c.judge(ctx, bytes.NewReader(zip), int64(len(zip)))
 	if err != nil {
 		return kiln.Package{}, err
 	}
 	sum := sha256.Sum256(zip)
 	return kiln.Package{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(zip)), UnzippedSize: unzipped}, nil
+}
+
+// judge inspects a package when one of the few slots for that is free.
+func (c *Catalog) judge(ctx context.Context, r io.ReaderAt, size int64) (unzipped int64, err error) {
+	select {
+	case c.inspect <- struct{}{}:
+		defer func() { <-c.inspect }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	return c.o.Inspect(r, size)
 }
 
 func packageError(err error) error {
@@ -133,5 +155,6 @@ func isKeyPart(s string) bool {
 // cloneConfig gives a configuration that shares nothing with c that could change.
 func cloneConfig(c kiln.Config) kiln.Config {
 	c.Environment = maps.Clone(c.Environment) // nil stays nil, {} stays {}
+	c.Layers = slices.Clone(c.Layers)
 	return c
 }

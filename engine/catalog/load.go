@@ -31,6 +31,9 @@ func (c *Catalog) load(ctx context.Context) ([]job, error) {
 		return nil, err
 	}
 	c.book.fill(pages)
+	if c.shelf.m, err = stackLayers(parts); err != nil {
+		return nil, err
+	}
 	var waiting []job
 	for id, p := range pages {
 		for _, e := range append([]*edition{p.latest}, p.editions...) {

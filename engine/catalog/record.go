@@ -18,6 +18,8 @@ import (
 //	f/<account>/<region>/<name>       a function
 //	v/<account>/<region>/<name>/<n>   a version, n has ten digits, 0 is $LATEST
 //	a/<account>/<region>/<name>/<a>   an alias
+//	n/<account>/<region>/<name>       a layer
+//	l/<account>/<region>/<name>/<n>   a version of it, n has ten digits
 const (
 	formatKey = "format"
 	// format is what this program writes and the highest that it reads. It grows
@@ -75,6 +77,7 @@ type content struct {
 	LogGroup     string            `json:"logGroup,omitempty"`
 	NoOutbound   bool              `json:"noOutbound,omitempty"`
 	Logging      logging           `json:"logging,omitzero"`
+	Layers       []layerUse        `json:"layers,omitempty"`
 	SHA256       string            `json:"sha256"`
 	Size         int64             `json:"size"`
 	Unzipped     int64             `json:"unzipped"`
@@ -108,8 +111,8 @@ func contentOf(v *kiln.Version) content {
 	return content{
 		Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
 		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound,
-		Logging: logging(c.Logging),
-		SHA256:  v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
+		Logging: logging(c.Logging), Layers: layersOf(c.Layers),
+		SHA256: v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
 	}
 }
 
@@ -119,7 +122,7 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 		Config: kiln.Config{
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
 			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound,
-			Logging: kiln.Logging(c.Logging),
+			Logging: kiln.Logging(c.Logging), Layers: layerUses(c.Layers),
 		},
 		Package: kiln.Package{SHA256: c.SHA256, Size: c.Size, UnzippedSize: c.Unzipped},
 	}
@@ -193,6 +196,10 @@ func decodeRecord(r Record, same interner) (any, error) {
 			return nil, err
 		}
 		return decodeVersion(r, id, number, same)
+	case parts[0] == "n" && len(parts) == 4:
+		return decodeLayer(r, kiln.LayerID(id), "")
+	case parts[0] == "l" && len(parts) == 5:
+		return decodeLayer(r, kiln.LayerID(id), parts[4])
 	case parts[0] == "a" && len(parts) == 5:
 		var a aliasRecord
 		if err := json.Unmarshal(r.Value, &a); err != nil {
@@ -242,5 +249,8 @@ func (in interner) of(s string) string {
 func (in interner) content(c *content) {
 	for _, s := range []*string{&c.Description, &c.Runtime, &c.Handler, &c.Role, &c.Architecture, &c.LogGroup, &c.Logging.Format, &c.Logging.ApplicationLevel, &c.Logging.SystemLevel, &c.SHA256} {
 		*s = in.of(*s)
+	}
+	for i := range c.Layers {
+		c.Layers[i].ARN, c.Layers[i].SHA256 = in.of(c.Layers[i].ARN), in.of(c.Layers[i].SHA256)
 	}
 }

@@ -29,6 +29,12 @@ func updateInProgress(id kiln.FunctionID) error {
 
 var errRevision = &kiln.Error{Code: kiln.Precondition, Message: "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"}
 
+var errLayerRevision = &kiln.Error{Code: kiln.Precondition, Message: "The Revision Id provided does not match the latest Revision Id. Call the GetLayerPolicy API to retrieve the latest Revision Id"}
+
+func layerNotThere(id kiln.LayerID, number int) error {
+	return kiln.Errorf(kiln.NotFound, "Layer version %s does not exist.", id.VersionARN(number))
+}
+
 // checkRevision refuses a caller who did not see the latest revision; a caller who
 // names none is never refused.
 func checkRevision(wanted, latest string) error {

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type rig struct {
 	draw  float64
 
 	patience time.Duration
+	objects  catalog.Objects
 }
 
 // preparer puts versions in place as a test wants.
@@ -101,11 +103,15 @@ func (r *rig) open(t test) {
 		}
 	}
 	c, err := catalog.Open(t.Context(), catalog.Options{
-		Store: r.store, Blobs: r.blobs, Preparer: r.preps, SweepEvery: -1, Patience: r.patience,
+		Store: r.store, Blobs: r.blobs, Preparer: r.preps, SweepEvery: -1, Patience: r.patience, Objects: r.objects,
 		Inspect: func(z io.ReaderAt, size int64) (int64, error) {
 			text, err := io.ReadAll(io.NewSectionReader(z, 0, size))
 			if err == nil && strings.HasPrefix(string(text), "broken") {
 				err = kiln.Errorf(kiln.Invalid, "Could not unzip uploaded file. Please check your file, then try to upload again.")
+			}
+			var unzipped int64
+			if n, _ := fmt.Sscanf(string(text), "size %d", &unzipped); n == 1 {
+				return unzipped, err
 			}
 			return 2 * size, err
 		},

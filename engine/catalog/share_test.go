@@ -365,14 +365,16 @@ func TestASweepSparesAPackageOnItsWayIntoTheBook(t *testing.T) {
 
 func TestABookOfANewerKilnIsRefused(t *testing.T) {
 	for name, records := range map[string][]catalog.Write{
-		"a newer format":         {{Key: "format", Value: []byte("4")}},
-		"no format":              {{Key: "f/000000000000/us-east-1/f", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
-		"a broken format":        {{Key: "format", Value: []byte("x")}},
-		"an unknown key":         {{Key: "format", Value: []byte("1")}, {Key: "z/1/2/3", Value: []byte("{}")}},
-		"a broken record":        {{Key: "format", Value: []byte("1")}, {Key: "f/1/2/3", Value: []byte("{")}},
-		"a function of no code":  {{Key: "format", Value: []byte("1")}, {Key: "f/1/2/3", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
-		"a version of nothing":   {{Key: "format", Value: []byte("1")}, {Key: "v/1/2/3/0000000000", Value: []byte(`{}`)}},
-		"an alias of no version": {{Key: "format", Value: []byte("1")}, {Key: "a/1/2/3/live", Value: []byte(`{"version":"1"}`)}},
+		"a newer format":              {{Key: "format", Value: []byte("4")}},
+		"no format":                   {{Key: "f/000000000000/us-east-1/f", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
+		"a broken format":             {{Key: "format", Value: []byte("x")}},
+		"an unknown key":              {{Key: "format", Value: []byte("1")}, {Key: "z/1/2/3", Value: []byte("{}")}},
+		"a broken record":             {{Key: "format", Value: []byte("1")}, {Key: "f/1/2/3", Value: []byte("{")}},
+		"a function of no code":       {{Key: "format", Value: []byte("1")}, {Key: "f/1/2/3", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
+		"a version of nothing":        {{Key: "format", Value: []byte("1")}, {Key: "v/1/2/3/0000000000", Value: []byte(`{}`)}},
+		"an alias of no version":      {{Key: "format", Value: []byte("1")}, {Key: "a/1/2/3/live", Value: []byte(`{"version":"1"}`)}},
+		"a layer version of no layer": {{Key: "format", Value: []byte("1")}, {Key: "l/1/2/3/0000000001", Value: []byte(`{"sha256":"x"}`)}},
+		"a layer number not given":    {{Key: "format", Value: []byte("1")}, {Key: "n/1/2/3", Value: []byte(`{"last":1}`)}, {Key: "l/1/2/3/0000000002", Value: []byte(`{"sha256":"x"}`)}},
 	} {
 		store := &storetest.Store{}
 		if _, err := store.Commit(t.Context(), records); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"kiln"
 )
 
 // pins hold packages that were stored and are not in the book yet. While a sweep
@@ -73,14 +75,30 @@ func (c *Catalog) Sweep(ctx context.Context) (int, error) {
 	})
 }
 
-// Packages gives the digests of all packages that a version is, or that one which
-// is being updated still runs.
+// Packages gives the digests of all packages that a version is or has as layers, or
+// that one which is being updated still runs; of all layer versions; and of what the
+// layers of one version make together, see kiln.LayersDigest.
 func (c *Catalog) Packages() map[string]struct{} {
 	used := map[string]struct{}{}
+	refer := func(v *kiln.Version) {
+		used[v.Package.SHA256] = struct{}{}
+		if len(v.Config.Layers) == 0 {
+			return
+		}
+		used[kiln.LayersDigest(v.Config.Layers)] = struct{}{}
+		for _, use := range v.Config.Layers {
+			used[use.Package.SHA256] = struct{}{}
+		}
+	}
 	add := func(e *edition) {
-		used[e.version.Package.SHA256] = struct{}{}
+		refer(e.version)
 		if e.serving != nil {
-			used[e.serving.Package.SHA256] = struct{}{}
+			refer(e.serving)
+		}
+	}
+	for _, s := range c.shelf.all() {
+		for _, p := range s.versions {
+			used[p.version.Package.SHA256] = struct{}{}
 		}
 	}
 	c.book.each(func(p *page) {

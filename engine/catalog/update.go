@@ -9,7 +9,8 @@ import (
 // CodeUpdate is new code for $LATEST.
 type CodeUpdate struct {
 	Zip          []byte
-	Architecture string // "" keeps it
+	Object       *kiln.S3Object // where the package is, when it is not Zip
+	Architecture string         // "" keeps it
 	Publish      bool
 	DryRun       bool   // check everything, change nothing
 	RevisionID   string // "" is any
@@ -36,19 +37,34 @@ func (c *Catalog) UpdateCode(ctx context.Context, id kiln.FunctionID, u CodeUpda
 		}
 	}
 	if u.DryRun {
-		pkg, err := c.examine(ctx, u.Zip)
+		pkg, err := c.wouldKeep(ctx, u)
 		if err != nil {
 			return nil, err
 		}
 		would := *p.latest.version
-		return &would, change(pkg)(&would)
+		if err := change(pkg)(&would); err != nil {
+			return nil, err
+		}
+		return &would, checkSum(&would)
 	}
-	pkg, release, err := c.keep(ctx, u.Zip)
+	pkg, release, err := c.keep(ctx, u.Zip, u.Object)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	return c.update(ctx, id, u.RevisionID, u.Publish, change(pkg))
+}
+
+// wouldKeep judges the package of a dry run. Nothing refers to it afterwards.
+func (c *Catalog) wouldKeep(ctx context.Context, u CodeUpdate) (kiln.Package, error) {
+	if u.Object == nil {
+		return c.examine(ctx, u.Zip)
+	}
+	pkg, release, err := c.fetch(ctx, *u.Object)
+	if err == nil {
+		release()
+	}
+	return pkg, err
 }
 
 // UpdateConfig lets change edit a copy of the configuration of $LATEST, makes the
@@ -71,6 +87,14 @@ func (c *Catalog) update(ctx context.Context, id kiln.FunctionID, revisionID str
 		return nil, err
 	}
 	v.Config = cloneConfig(v.Config) // the caller may keep what it put in
+	unhold, err := c.holdLayers(v.Config.Layers, was.version.Config.Layers)
+	if err != nil {
+		return nil, err
+	}
+	defer unhold()
+	if err := checkSum(&v); err != nil {
+		return nil, err
+	}
 	v.RevisionID, v.LastModified = kiln.NewID(), c.now()
 	v.Status.Update, v.Status.UpdateReason, v.Status.UpdateReasonCode = kiln.InProgress, updatingReason, updatingCode
 	if was.serving == nil {
