@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
+	"time"
 )
 
 // setHeader sets a header if its value is present.
@@ -47,7 +49,13 @@ type Stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	started bool
+
+	mu    sync.Mutex
+	ended bool // the connection may serve another request by now
 }
+
+// hurry is how long a caller may take for what is sent after the function has ended.
+const hurry = 10 * time.Second
 
 // newStream returns a stream that has not begun.
 func newStream(w http.ResponseWriter) *Stream {
@@ -87,9 +95,29 @@ func (s *Stream) Write(p []byte) (int, error) {
 	return n, s.control.Flush()
 }
 
+// Cut lets a Write that waits for its caller fail at once. Any goroutine may call it.
+func (s *Stream) Cut() { s.deadline(time.Unix(1, 0)) }
+
+// Hurry bounds the time of all that is written from now on: the function has ended, and
+// what it holds is not to be held by a caller that does not read.
+func (s *Stream) Hurry() { s.deadline(time.Now().Add(hurry)) }
+
+// deadline sets the time until which writes may take, as long as the stream lasts.
+func (s *Stream) deadline(t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		_ = s.control.SetWriteDeadline(t) // a writer without one, as in tests, never waits
+	}
+}
+
 // end returns what is left to answer after the Service is done: its error if the stream
 // has not begun, else the same error marked as too late.
 func (s *Stream) end(err error) error {
+	s.mu.Lock()
+	s.ended = true
+	_ = s.control.SetWriteDeadline(time.Time{}) // of the next request on the connection
+	s.mu.Unlock()
 	switch {
 	case !s.started && err == nil:
 		return errNoOutput
