@@ -45,17 +45,19 @@ var rooms = map[string][]string{
 	"engine/dispatch":          {""},
 	"engine/worker":            {"", "telemetry", "box/sandbox", "box/environment"},
 
-	"door/lambda":  {},
-	"door/auth":    {""},
-	"door/api":     {"", "telemetry", "door/lambda", "door/auth"},
-	"door/console": {"", "door/auth"},
+	"door/lambda":      {},
+	"door/auth":        {"", "door/auth/policy"},
+	"door/auth/policy": {},
+	"door/api":         {"", "telemetry", "door/lambda", "door/auth"},
+	"door/console":     {"", "door/auth"},
 
-	"client":        {},
-	"internal/gen":  {},
-	"internal/pack": {},
+	"client":         {},
+	"internal/gen":   {},
+	"internal/pack":  {},
+	"internal/watch": {},
 
 	"cmd/kiln": {
-		"", "telemetry", "telemetry/logs", "client", "internal/pack", "back/sqlite", "back/blobdir",
+		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/blobdir",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs",
 		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console",
 	},
@@ -73,11 +75,12 @@ var modules = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd/kiln"},
 	"github.com/spf13/pflag":          {"cmd/kiln"},
 	"github.com/goccy/go-yaml":        {"cmd/kiln"},
+	"github.com/fsnotify/fsnotify":    {"internal/watch"},
 }
 
 // kernelRooms may use package syscall. Everybody else reaches the kernel through
 // package os or a sandbox.
-var kernelRooms = []string{"box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
+var kernelRooms = []string{"box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "box/rootfs", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
 var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go"}

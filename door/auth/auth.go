@@ -1,14 +1,14 @@
-// Package auth says who sends a request and from where it may come: the account and
-// region of its signature's credential scope, the host names that a port answers to,
-// and whether a page of another site is behind it. It reads Signature Version 4 as clients write it, in the
-// Authorization header or in the query of a presigned URL; it never checks a
-// signature, never looks anything up and never sees a function.
+// Package auth says who sends a request, from where it may come, and what whoever
+// sends it may do: signatures, host names, other sites' pages, policies. It reads
+// Signature Version 4 as clients write it, in the Authorization header or in the query
+// of a presigned URL. It keeps nothing (Keys finds secrets and principals) and never
+// sees a function.
 //
-// As long as signatures are not checked, an identity is a claim and separates name
-// spaces only. A server that needs more must not be reachable by others, which is
-// why the program listens on the loopback interface unless it is told otherwise. A
-// request that comes from inside an execution environment is another matter: its
-// listener proves who it is, whatever it claims; see Environment.
+// A Gate without Keys checks no signature: an identity is a claim then and separates
+// name spaces only, which is why such a server listens on the loopback interface. A
+// Gate with Keys lets in nobody whose signature is not right. A request that comes from
+// inside an execution environment is another matter: its listener proves who it is,
+// whatever it claims; see Environment.
 package auth
 
 import (
@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"kiln"
 )
@@ -23,12 +24,13 @@ import (
 // Algorithm is the one signature scheme that is read.
 const Algorithm = "AWS4-HMAC-SHA256"
 
-// Identity is who a request says it comes from.
+// Identity is who a request says it comes from; with a Caller, who it does come from.
 type Identity struct {
 	kiln.Scope
-	AccessKey string // "" when the request is not signed
-	Service   string // the service that the signature is for, "" when not signed
-	Principal string // ARN of the role session of a request from inside, else ""
+	AccessKey string  // "" when the request is not signed
+	Service   string  // the service that the signature is for, "" when not signed
+	Principal string  // ARN of who is known to ask, "" when nobody is
+	Caller    *Caller // what a principal that was verified may do; nil where signatures are not checked
 }
 
 // Signed reports whether the request carried a signature.
@@ -39,19 +41,33 @@ type Options struct {
 	// Home is the scope of unsigned requests and of access keys that are not an
 	// account number; empty members are kiln.DefaultAccount and kiln.DefaultRegion.
 	Home kiln.Scope
-	// RequireSignature asks that unsigned and wrongly signed requests are refused.
-	// New refuses it: kiln cannot check signatures yet.
-	RequireSignature bool
+	// Keys finds the secrets that requests are signed with. Nil lets in everybody.
+	Keys Keys
+	Now  func() time.Time // for tests
+}
+
+// Keys finds what an access key stands for.
+type Keys interface {
+	// Key gives the secret of an access key, and for whom it signs. A key that must
+	// come with a session token is given with that token alone. Errors are *Refusal.
+	Key(id, token string) (Key, error)
+}
+
+// Key is one access key.
+type Key struct {
+	Secret string
+	Caller *Caller
 }
 
 // Gate reads identities. It is immutable and safe for concurrent use.
-type Gate struct{ home kiln.Scope }
+type Gate struct {
+	home kiln.Scope
+	keys Keys
+	now  func() time.Time
+}
 
 // New gives a Gate, or an error for a configuration that it could not keep.
 func New(o Options) (*Gate, error) {
-	if o.RequireSignature {
-		return nil, errors.New("kiln does not verify signatures yet, so it cannot require them: listen on a loopback address, or put a proxy that authenticates in front")
-	}
 	home := o.Home
 	if home.Account == "" {
 		home.Account = kiln.DefaultAccount
@@ -65,7 +81,53 @@ func New(o Options) (*Gate, error) {
 	if !isRegion(home.Region) {
 		return nil, errors.New("region " + home.Region + " is not a region name")
 	}
-	return &Gate{home: home}, nil
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Gate{home: home, keys: o.Keys, now: o.Now}, nil
+}
+
+// Verifies reports whether the gate lets in only whose signature is right.
+func (g *Gate) Verifies() bool { return g.keys != nil }
+
+// Home is the account and region of whoever does not say another.
+func (g *Gate) Home() kiln.Scope { return g.home }
+
+// Verify reads the identity of a request that must be signed for a service, and checks
+// the signature as far as the head of the request goes: what is left is in the Seal,
+// which must be checked with the body before anything is done. Where signatures are not
+// checked it is Identify. A refusal is a *Refusal.
+func (g *Gate) Verify(r *http.Request, service string) (Identity, *Seal, error) {
+	if g.keys == nil {
+		who, err := g.Identify(r)
+		return who, nil, err
+	}
+	s, err := signatureOf(r)
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	if s.kind == unsigned {
+		return Identity{}, nil, missing("Missing Authentication Token")
+	}
+	if s.service != service {
+		return Identity{}, nil, mismatch("Credential should be scoped to correct service: '" + service + "'.")
+	}
+	token, sent := tokenOf(r, s.kind)
+	if sent && token == "" {
+		return Identity{}, nil, unrecognized()
+	}
+	key, err := g.keys.Key(s.key, token)
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	seal, err := s.verify(r, key.Secret, g.now())
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	return Identity{
+		Scope: kiln.Scope{Account: key.Caller.Account, Region: s.region}, AccessKey: s.key, Service: s.service,
+		Principal: key.Caller.ARN, Caller: key.Caller,
+	}, seal, nil
 }
 
 // Identify reads the identity of a request. An unsigned request belongs to the home
@@ -89,8 +151,11 @@ func (g *Gate) Identify(r *http.Request) (Identity, error) {
 
 // signature is what a request says of who signed it.
 type signature struct {
-	kind                 kind
-	key, region, service string
+	kind                       kind
+	key, date, region, service string // the credential
+	signed                     string // names of the signed headers, as they stand in the request
+	signature                  string // in hex
+	time, expires              string // X-Amz-Date, "" for the header Date; X-Amz-Expires
 }
 
 // kind is where a signature stands.
@@ -107,60 +172,61 @@ const (
 func signatureOf(r *http.Request) (signature, error) {
 	header := r.Header.Get("Authorization")
 	inQuery := strings.Contains(r.URL.RawQuery, "X-Amz-Credential=")
-	var kind kind
+	var s signature
 	var credential string
 	var err error
 	switch {
 	case len(r.Header["Authorization"]) > 1, header != "" && inQuery:
 		return signature{}, incomplete("Request carries more than one authentication mechanism; only one is allowed.")
 	case header != "":
-		kind = inHeader
-		credential, err = credentialOfHeader(header)
+		s.kind, s.time = inHeader, r.Header.Get("X-Amz-Date")
+		credential, err = s.readHeader(header)
 	case inQuery:
-		kind = presigned
-		credential, err = credentialOfQuery(r.URL.RawQuery)
+		s.kind = presigned
+		credential, err = s.readQuery(r.URL.RawQuery)
 	default:
 		return signature{}, nil
 	}
 	if err != nil {
 		return signature{}, err
 	}
-	s, err := readCredential(credential)
-	s.kind = kind
-	return s, err
+	if err := s.readCredential(credential); err != nil {
+		return signature{}, err
+	}
+	return s, nil
 }
 
 // readCredential reads key/date/region/service/aws4_request.
-func readCredential(credential string) (signature, error) {
+func (s *signature) readCredential(credential string) error {
 	var parts [5]string
 	rest := credential
 	for i := range parts {
 		part, tail, more := strings.Cut(rest, "/")
 		if part == "" || more != (i < 4) {
-			return signature{}, incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + clip(credential) + "'.")
+			return incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + clip(credential) + "'.")
 		}
 		parts[i], rest = part, tail
 	}
 	key, date, region, service, term := parts[0], parts[1], parts[2], parts[3], parts[4]
 	switch {
 	case term != "aws4_request":
-		return signature{}, mismatch("Credential should be scoped with a valid terminator: 'aws4_request', not '" + clip(term) + "'.")
+		return mismatch("Credential should be scoped with a valid terminator: 'aws4_request', not '" + clip(term) + "'.")
 	case !isDate(date):
-		return signature{}, mismatch("Date in Credential scope does not have the form YYYYMMDD, got '" + clip(date) + "'.")
+		return mismatch("Date in Credential scope does not have the form YYYYMMDD, got '" + clip(date) + "'.")
 	case !isRegion(region):
-		return signature{}, mismatch("Credential should be scoped to a valid region, not '" + clip(region) + "'.")
+		return mismatch("Credential should be scoped to a valid region, not '" + clip(region) + "'.")
 	}
-	return signature{key: key, region: region, service: service}, nil
+	s.key, s.date, s.region, s.service = key, date, region, service
+	return nil
 }
 
-// credentialOfHeader gives the Credential of an Authorization header that has all
-// the parts a signature needs.
-func credentialOfHeader(header string) (string, error) {
+// readHeader reads an Authorization header that has all the parts a signature needs,
+// and gives its Credential.
+func (s *signature) readHeader(header string) (credential string, err error) {
 	algorithm, rest, _ := strings.Cut(strings.TrimSpace(header), " ")
 	if algorithm != Algorithm {
 		return "", incomplete("Unsupported AWS 'algorithm': '" + clip(algorithm) + "'; only " + Algorithm + " is read.")
 	}
-	var credential, signed, signature string
 	for part := range strings.SplitSeq(rest, ",") {
 		part = strings.TrimSpace(part)
 		name, value, ok := strings.Cut(part, "=")
@@ -174,18 +240,18 @@ func credentialOfHeader(header string) (string, error) {
 		case "Credential":
 			credential = value
 		case "SignedHeaders":
-			signed = value
+			s.signed = value
 		case "Signature":
-			signature = value
+			s.signature = value
 		}
 	}
 	return credential, require("Authorization header requires '%' parameter.", " Authorization="+clip(header),
-		"Credential", credential, "Signature", signature, "SignedHeaders", signed)
+		"Credential", credential, "Signature", s.signature, "SignedHeaders", s.signed)
 }
 
-// credentialOfQuery gives the Credential of a presigned URL that has all the parts a
-// signature needs.
-func credentialOfQuery(raw string) (string, error) {
+// readQuery reads the query of a presigned URL that has all the parts a signature
+// needs, and gives its Credential.
+func (s *signature) readQuery(raw string) (credential string, err error) {
 	q, err := url.ParseQuery(raw)
 	if err != nil {
 		return "", incomplete("The query of the request is not well formed.")
@@ -193,9 +259,10 @@ func credentialOfQuery(raw string) (string, error) {
 	if a := q.Get("X-Amz-Algorithm"); a != Algorithm {
 		return "", incomplete("Unsupported AWS 'algorithm': '" + clip(a) + "'; only " + Algorithm + " is read.")
 	}
-	credential := q.Get("X-Amz-Credential")
+	credential, s.signature, s.signed = q.Get("X-Amz-Credential"), q.Get("X-Amz-Signature"), q.Get("X-Amz-SignedHeaders")
+	s.time, s.expires = q.Get("X-Amz-Date"), q.Get("X-Amz-Expires")
 	return credential, require("AWS query-string parameters must include '%'.", "",
-		"X-Amz-Credential", credential, "X-Amz-Signature", q.Get("X-Amz-Signature"), "X-Amz-SignedHeaders", q.Get("X-Amz-SignedHeaders"))
+		"X-Amz-Credential", credential, "X-Amz-Signature", s.signature, "X-Amz-SignedHeaders", s.signed)
 }
 
 // require refuses when one of the pairs of name and value has no value, with one

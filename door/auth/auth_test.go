@@ -137,7 +137,6 @@ func TestAMalformedSignatureIsRefusedAndNeverTakenForUnsigned(t *testing.T) {
 
 func TestAConfigurationThatCannotBeKeptIsRefused(t *testing.T) {
 	for _, o := range []auth.Options{
-		{RequireSignature: true},
 		{Home: kiln.Scope{Account: "12"}},
 		{Home: kiln.Scope{Region: "../x"}},
 	} {

@@ -15,10 +15,15 @@ func incomplete(message string) error { return &Refusal{"IncompleteSignatureExce
 // mismatch refuses a signature whose parts are readable and wrong.
 func mismatch(message string) error { return &Refusal{"InvalidSignatureException", message} }
 
+// What Keys refuses: a key that nobody has, or that does not belong to its session
+// token; and a session that is over.
+var (
+	ErrUnknownKey = &Refusal{"UnrecognizedClientException", "The security token included in the request is invalid."}
+	ErrExpired    = &Refusal{"ExpiredTokenException", "The security token included in the request is expired"}
+)
+
 // unrecognized refuses who claims to be somebody else.
-func unrecognized() error {
-	return &Refusal{"UnrecognizedClientException", "The security token included in the request is invalid."}
-}
+func unrecognized() error { return ErrUnknownKey }
 
 // missing refuses a request that does not say who sends it.
 func missing(message string) error {
