@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"kiln"
 )
 
 // config is every setting of a server, parsed and checked.
@@ -30,6 +32,7 @@ type config struct {
 	MaxWait            time.Duration
 	DrainTimeout       time.Duration
 	LogSize            int64 // bytes a log group may take on disk
+	Stream             kiln.StreamLimits
 	TLSCert, TLSKey    string
 	AllowHost          []string
 	InsecureListen     bool
@@ -67,6 +70,9 @@ func settings(w world) []setting {
 		{key: "max-wait", value: "30s", kind: "DURATION", usage: "how long such a caller waits before it is answered 429", set: duration(func(c *config) *time.Duration { return &c.MaxWait }, time.Millisecond)},
 		{key: "drain-timeout", value: "20s", kind: "DURATION", usage: "how long running invocations may take after the signal to stop", set: duration(func(c *config) *time.Duration { return &c.DrainTimeout }, 0)},
 		{key: "log-size", value: "64MB", kind: "SIZE", usage: "disk that the log of one function may take; the oldest lines go first", set: size(func(c *config) *int64 { return &c.LogSize })},
+		{key: "stream-size", value: "200MB", kind: "SIZE|off", usage: "how long a streamed answer may be", set: sizeOrOff(func(c *config) *int64 { return &c.Stream.Bytes })},
+		{key: "stream-burst", value: "6MB", kind: "SIZE", usage: "how much of a streamed answer leaves as fast as it is written", set: size(func(c *config) *int64 { return &c.Stream.Burst })},
+		{key: "stream-rate", value: "2MB", kind: "SIZE|off", usage: "how much of what is beyond that leaves in a second", set: sizeOrOff(func(c *config) *int64 { return &c.Stream.Rate })},
 		{key: "tls-cert", value: "", kind: "FILE", usage: "certificate (PEM) for the API; read again when it changes", set: text(func(c *config) *string { return &c.TLSCert }, nil)},
 		{key: "tls-key", value: "", kind: "FILE", usage: "its private key (PEM)", set: text(func(c *config) *string { return &c.TLSKey }, nil)},
 		{key: "allow-host", value: "", kind: "NAME,…", usage: "more names in the Host header that are answered; localhost and addresses always are", isList: true, set: hosts},
@@ -354,6 +360,17 @@ func size(field func(*config) *int64) func(*config, string) error {
 	return func(c *config, s string) (err error) {
 		*field(c), err = parseSize(s)
 		return err
+	}
+}
+
+// sizeOrOff is size, with a word for no limit.
+func sizeOrOff(field func(*config) *int64) func(*config, string) error {
+	return func(c *config, s string) error {
+		if s == "off" {
+			*field(c) = -1
+			return nil
+		}
+		return size(field)(c, s)
 	}
 }
 

@@ -55,6 +55,7 @@ type BuilderOptions struct {
 	InitTimeout time.Duration
 	// Inside is kiln's own API for the processes of every environment; nil is none.
 	Inside *environment.Inside
+	Stream kiln.StreamLimits // of streamed answers
 	Logger *slog.Logger
 }
 
@@ -99,7 +100,7 @@ func (b *Builder) Launch(ctx context.Context, key kiln.EnvironmentKey, target ki
 	return launched{environment.New(environment.Options{
 		ID: id, Sandbox: box, Version: v, Runtime: rt, InitType: key.InitType,
 		Sink: b.o.Sink, InitTimeout: b.o.InitTimeout, MilliCPU: b.quota(v.Config.MemoryMB),
-		SandboxTime: time.Since(began), Inside: b.o.Inside, Logger: b.o.Logger,
+		SandboxTime: time.Since(began), Inside: b.o.Inside, Stream: b.o.Stream, Logger: b.o.Logger,
 	})}, nil
 }
 
