@@ -112,7 +112,9 @@ func TestAnESModuleOfNodeUsesAnNPMDependency(t *testing.T) {
 	thousand(t, c, "esm", `{"value":"12"}`, `{"number":true,"name":"esm"}`)
 }
 
-func TestAGoFunctionUsesAWSLambdaGo(t *testing.T) {
+// TestCompiledFunctionsUseAWSsLibraries runs Go, and Rust too where there is the time to
+// compile it.
+func TestCompiledFunctionsUseAWSsLibraries(t *testing.T) {
 	s := start(t)
 	c := s.client()
 	create(t, c, "gofn", "provided.al2023", "bootstrap", goFunction(t, "gofn"))
@@ -131,6 +133,33 @@ func TestAGoFunctionUsesAWSLambdaGo(t *testing.T) {
 		t.Errorf("a panic of the handler: %s %s", kind, message)
 	}
 	thousand(t, c, "gofn", `{"name":"world"}`, want)
+	if os.Getenv("KILN_TEST_FULL") == "1" {
+		rust(t, c)
+	}
+}
+
+// rust runs a function that AWS's own crate serves.
+func rust(t testing.TB, c *lambda.Client) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "rustfn") // cargo writes beside its sources
+	if err := os.CopyFS(dir, os.DirFS("testdata/rustfn")); err != nil {
+		t.Fatal(err)
+	}
+	install(t, dir, "cargo", "build", "--release", "--quiet")
+	program, err := os.ReadFile(filepath.Join(dir, "target", "release", "bootstrap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, c, "rustfn", "provided.al2023", "bootstrap", zipOf(t, file{Name: "bootstrap", Text: string(program), Mode: 0o755}))
+	want := `{"arn":"arn:aws:lambda:eu-west-1:111111111111:function:rustfn","deadline":true,"function":"rustfn","hello":"WORLD","id":36}`
+	out := invoke(t, c, "rustfn", `{"name":"world"}`)
+	if string(out.Payload) != want || !strings.Contains(tail(out), `seen "world"`) {
+		t.Fatalf("got %s\nwant %s\n%s", out.Payload, want, tail(out))
+	}
+	if kind, message := failure(t, c, "rustfn", `{"fail":true}`); kind == "" || message != "on purpose" {
+		t.Errorf("an error of the handler: %s %s", kind, message)
+	}
+	thousand(t, c, "rustfn", `{"name":"world"}`, want)
 }
 
 func TestAShellScriptIsACustomRuntime(t *testing.T) {
