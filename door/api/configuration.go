@@ -3,8 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"time"
 
 	"kiln"
@@ -38,7 +36,7 @@ func listed(v *kiln.Version, q kiln.Qualifier) *lambda.FunctionConfiguration {
 	c := &v.Config
 	name, arn, version := v.Function.Name, v.Function.QualifiedARN(q), v.Name()
 	timeout, memory, storage := int32(c.Timeout/time.Second), int32(c.MemoryMB), int32(c.StorageMB)
-	size, modified, sum := v.Package.Size, v.LastModified.UTC().Format(lastModified), codeSHA256(v)
+	size, modified, sum := v.Package.Size, v.LastModified.UTC().Format(lastModified), base64SHA256(v.Package.SHA256)
 	group := logGroup(v)
 	out := &lambda.FunctionConfiguration{
 		FunctionName: &name, FunctionArn: &arn, Version: &version, RevisionId: present(v.RevisionID),
@@ -57,16 +55,8 @@ func listed(v *kiln.Version, q kiln.Qualifier) *lambda.FunctionConfiguration {
 	if c.Environment != nil {
 		out.Environment = &lambda.EnvironmentResponse{Variables: c.Environment}
 	}
+	out.Layers = layerConfiguration(c.Layers)
 	return out
-}
-
-// codeSHA256 gives the digest of the package as AWS writes it.
-func codeSHA256(v *kiln.Version) string {
-	sum, err := hex.DecodeString(v.Package.SHA256)
-	if err != nil {
-		return v.Package.SHA256 // not ours; better as it is than lost
-	}
-	return base64.StdEncoding.EncodeToString(sum)
 }
 
 // logGroup names the group that a version logs to.

@@ -21,7 +21,7 @@ var _ lambda.Service = service{}
 // code and runtime are in place. Deprecated runtimes are created all the same: what
 // they need is on this machine or it is not, and the version's state says which.
 func (s service) CreateFunction(ctx context.Context, in *lambda.CreateFunctionRequest) (*lambda.FunctionConfiguration, error) {
-	n, err := newFunction(callOf(ctx), in)
+	n, err := s.newFunction(callOf(ctx), in)
 	if err != nil {
 		return nil, s.fault(ctx, err)
 	}
@@ -33,7 +33,7 @@ func (s service) CreateFunction(ctx context.Context, in *lambda.CreateFunctionRe
 }
 
 // newFunction turns the request into a function to be made.
-func newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunction, error) {
+func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunction, error) {
 	id, err := c.function(*in.FunctionName)
 	if err != nil {
 		return NewFunction{}, err
@@ -44,8 +44,9 @@ func newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunction, error)
 	if value(in.Runtime) == "" || value(in.Handler) == "" {
 		return NewFunction{}, invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
-	if len(in.Code.ZipFile) == 0 {
-		return NewFunction{}, invalid("Please provide a source for function code.")
+	object, err := objectOf(len(in.Code.ZipFile) > 0, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectVersion)
+	if err != nil {
+		return NewFunction{}, err
 	}
 	if err := sizes(in.MemorySize, in.Timeout, in.EphemeralStorage); err != nil {
 		return NewFunction{}, err
@@ -77,5 +78,8 @@ func newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunction, error)
 	if err := logging(&cfg, in.LoggingConfig); err != nil {
 		return NewFunction{}, err
 	}
-	return NewFunction{ID: id, Config: cfg, Zip: in.Code.ZipFile, Tags: labels, Publish: value(in.Publish)}, nil
+	if cfg.Layers, err = s.layersOf(c, in.Layers, nil); err != nil {
+		return NewFunction{}, err
+	}
+	return NewFunction{ID: id, Config: cfg, Zip: in.Code.ZipFile, Object: object, Tags: labels, Publish: value(in.Publish)}, nil
 }

@@ -15,8 +15,13 @@ import (
 // minutes, at the address that the client used for its request. The ticket in it is
 // the right to do so: whoever has the URL needs nothing else.
 func (s *Server) location(c *call, v *kiln.Version) *lambda.FunctionCodeLocation {
-	url := c.base() + "/_kiln/v1/packages/" + v.Package.SHA256 + "?" + s.tickets.issue(v.Package.SHA256)
+	url := s.downloadURL(c, v.Package.SHA256)
 	return &lambda.FunctionCodeLocation{RepositoryType: text("S3"), Location: &url}
+}
+
+// downloadURL gives the URL of a package with a ticket for it.
+func (s *Server) downloadURL(c *call, digest string) string {
+	return c.base() + "/_kiln/v1/packages/" + digest + "?" + s.tickets.issue(digest)
 }
 
 // download sends a package to whoever has a ticket for it.

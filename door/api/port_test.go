@@ -44,7 +44,7 @@ type port struct {
 func newPort(t testing.TB, change ...func(*api.Options)) *port {
 	t.Helper()
 	b := &blobs{m: map[string][]byte{}}
-	c, err := catalog.Open(t.Context(), catalog.Options{Store: &store{m: map[string]catalog.Record{}}, Blobs: b, Preparer: prepared{}, Inspect: inspect})
+	c, err := catalog.Open(t.Context(), catalog.Options{Store: &store{m: map[string]catalog.Record{}}, Blobs: b, Preparer: prepared{}, Inspect: inspect, Objects: bucket{t}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +200,10 @@ func (b book) UpdateCode(ctx context.Context, id kiln.FunctionID, u api.CodeUpda
 	return b.Catalog.UpdateCode(ctx, id, catalog.CodeUpdate(u))
 }
 
+func (b book) PublishLayer(ctx context.Context, n api.NewLayer) (*kiln.LayerVersion, error) {
+	return b.Catalog.PublishLayer(ctx, catalog.NewLayer(n))
+}
+
 func (b book) Publish(ctx context.Context, id kiln.FunctionID, p api.Publication) (*kiln.Version, error) {
 	return b.Catalog.Publish(ctx, id, catalog.Publication(p))
 }
@@ -274,6 +278,17 @@ func (d *diary) Follow(ctx context.Context, q api.LogQuery) iter.Seq[api.LogReco
 		}
 		<-ctx.Done()
 	}
+}
+
+// bucket has one object, of which it has all versions.
+type bucket struct{ t testing.TB }
+
+func (b bucket) Open(_ context.Context, o kiln.S3Object) (io.ReadCloser, int64, error) {
+	if o.Bucket != "bucket" || o.Key != "key" {
+		return nil, 0, kiln.Errorf(kiln.Invalid, "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.")
+	}
+	text, err := base64.StdEncoding.DecodeString(code(b.t, "version "+o.Version))
+	return io.NopCloser(bytes.NewReader(text)), int64(len(text)), err
 }
 
 // prepared has every package in place at once.

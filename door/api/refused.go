@@ -24,14 +24,13 @@ func runtimeARN(name *string) ask {
 
 // settings are the members that CreateFunction and UpdateFunctionConfiguration have
 // in common and that kiln does not obey.
-func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, kms *string, tracing *lambda.TracingConfig, layers []string,
+func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, kms *string, tracing *lambda.TracingConfig,
 	files []lambda.FileSystemConfig, image *lambda.ImageConfig, snap *lambda.SnapStart, durable *lambda.DurableConfig) []ask {
 	return []ask{
 		{"VpcConfig", vpc != nil && (len(vpc.SubnetIds) > 0 || len(vpc.SecurityGroupIds) > 0 || value(vpc.Ipv6AllowedForDualStack))},
 		{"DeadLetterConfig", dlq != nil && value(dlq.TargetArn) != ""},
 		{"KMSKeyArn", value(kms) != ""},
 		{"TracingConfig with Mode Active", tracing != nil && other(tracing.Mode, lambda.TracingModePassThrough)},
-		{"Layers", len(layers) > 0},
 		{"FileSystemConfigs", len(files) > 0},
 		{"ImageConfig", image != nil && (len(image.EntryPoint) > 0 || len(image.Command) > 0 || value(image.WorkingDirectory) != "")},
 		{"SnapStart with ApplyOn PublishedVersions", snap != nil && other(snap.ApplyOn, lambda.SnapStartApplyOnNone)},
@@ -39,13 +38,9 @@ func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, kms *string, 
 	}
 }
 
-// fromS3 is the one setting for which there is another way.
-const fromS3 = "code from S3 (S3Bucket, S3Key, S3ObjectVersion)"
-
-// source are the members that say where code comes from, other than in the request.
-func source(bucket, key, version, mode, kms *string) []ask {
+// source are the members that say how code is kept, other than as a copy.
+func source(mode, kms *string) []ask {
 	return []ask{
-		{fromS3, bucket != nil || key != nil || version != nil},
 		{"S3ObjectStorageMode REFERENCE", other(mode, lambda.S3ObjectStorageModeCopy)},
 		{"SourceKMSKeyArn", value(kms) != ""},
 	}
@@ -53,8 +48,7 @@ func source(bucket, key, version, mode, kms *string) []ask {
 
 // refuseCreate refuses what CreateFunction asks for and kiln would not obey.
 func refuseCreate(in *lambda.CreateFunctionRequest) error {
-	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.Layers,
-		in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.DurableConfig)
+	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.DurableConfig)
 	asks = append(asks,
 		runtimeARN(in.Runtime),
 		ask{"PackageType Image", other(in.PackageType, lambda.PackageTypeZip)},
@@ -65,7 +59,7 @@ func refuseCreate(in *lambda.CreateFunctionRequest) error {
 		ask{"CapacityProviderConfig", in.CapacityProviderConfig != nil},
 	)
 	if c := in.Code; c != nil {
-		asks = append(asks, source(c.S3Bucket, c.S3Key, c.S3ObjectVersion, c.S3ObjectStorageMode, c.SourceKMSKeyArn)...)
+		asks = append(asks, source(c.S3ObjectStorageMode, c.SourceKMSKeyArn)...)
 	}
 	return refuse(asks)
 }
@@ -76,8 +70,7 @@ func refuseUpdate(in *lambda.UpdateFunctionConfigurationRequest) error {
 	if in.CapacityProviderConfig != nil {
 		return invalid("CapacityProviderConfig isn't supported for Lambda Default functions.")
 	}
-	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.Layers,
-		in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.DurableConfig)
+	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.DurableConfig)
 	return refuse(append(asks, runtimeARN(in.Runtime)))
 }
 
@@ -86,8 +79,16 @@ func refuseCode(in *lambda.UpdateFunctionCodeRequest) error {
 	if in.ImageUri != nil {
 		return invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
 	}
-	asks := source(in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.S3ObjectStorageMode, in.SourceKMSKeyArn)
+	asks := source(in.S3ObjectStorageMode, in.SourceKMSKeyArn)
 	return refuse(append(asks, ask{"PublishTo", in.PublishTo != nil}))
+}
+
+// refuseLayer refuses what PublishLayerVersion asks for and kiln would not obey.
+func refuseLayer(in *lambda.PublishLayerVersionRequest) error {
+	if in.Content == nil {
+		return nil
+	}
+	return refuse(source(in.Content.S3ObjectStorageMode, nil))
 }
 
 // refuse answers for the first setting that was asked for.
@@ -102,11 +103,7 @@ func refuse(asks []ask) error {
 
 // unsupported is the answer to a setting that kiln would not obey.
 func unsupported(member string) error {
-	text := "kiln does not support " + member + " yet."
-	if member == fromS3 {
-		text += " Send it as ZipFile."
-	}
-	return invalid(text)
+	return invalid("kiln does not support " + member + " yet.")
 }
 
 // other reports whether a member is there and is not its default.

@@ -19,13 +19,16 @@ var obeyed = map[string]bool{
 	"Timeout": true, "MemorySize": true, "Publish": true, "Environment.Variables": true, "Tags": true, "Architectures": true,
 	"EphemeralStorage.Size": true, "LoggingConfig.LogGroup": true, "LoggingConfig.LogFormat": true, "LoggingConfig.ApplicationLogLevel": true,
 	"LoggingConfig.SystemLogLevel": true, "RevisionId": true, "DryRun": true,
+	"Layers": true, "Code.S3Bucket": true, "Code.S3Key": true, "Code.S3ObjectVersion": true, "S3Bucket": true, "S3Key": true, "S3ObjectVersion": true,
+	"LayerName": true, "Content.ZipFile": true, "Content.S3Bucket": true, "Content.S3Key": true, "Content.S3ObjectVersion": true,
+	"CompatibleArchitectures": true, "CompatibleRuntimes": true, "LicenseInfo": true,
 }
 
 // defaults are values that say what kiln does anyway; everything that is empty does,
 // too, except where being there is already the wish.
 var defaults = map[string]string{
 	"PackageType": "Zip", "TracingConfig.Mode": "PassThrough", "SnapStart.ApplyOn": "None",
-	"Code.S3ObjectStorageMode": "COPY", "S3ObjectStorageMode": "COPY",
+	"Code.S3ObjectStorageMode": "COPY", "S3ObjectStorageMode": "COPY", "Content.S3ObjectStorageMode": "COPY",
 }
 
 // leaf is one member of a request that is no structure itself.
@@ -103,8 +106,7 @@ func pointer(t *testing.T, typ reflect.Type, other bool) reflect.Value {
 // model does not allow to be empty.
 var wishes = map[string]bool{
 	"DurableConfig": true, "TenancyConfig": true, "CapacityProviderConfig": true,
-	"PublishTo": true, "S3Bucket": true, "S3Key": true, "S3ObjectVersion": true, "ImageUri": true,
-	"Code.S3Bucket": true, "Code.S3Key": true, "Code.S3ObjectVersion": true, "Code.ImageUri": true,
+	"PublishTo": true, "ImageUri": true, "Code.ImageUri": true,
 }
 
 func isWish(path string) bool {
@@ -143,6 +145,7 @@ func TestEveryMemberOfTheModelIsObeyedOrRefused(t *testing.T) {
 	overTheModel(t, refuseCreate)
 	overTheModel(t, refuseUpdate)
 	overTheModel(t, refuseCode)
+	overTheModel(t, refuseLayer)
 }
 
 func TestARefusalNamesTheSetting(t *testing.T) {
@@ -178,7 +181,9 @@ func TestEveryCodeOfKilnHasItsExceptionAndItsStatus(t *testing.T) {
 // implemented are the operations of this step.
 var implemented = strings.Fields(`CreateFunction GetFunction GetFunctionConfiguration ListFunctions UpdateFunctionCode UpdateFunctionConfiguration
 	DeleteFunction PublishVersion ListVersionsByFunction CreateAlias GetAlias ListAliases UpdateAlias DeleteAlias
-	PutFunctionConcurrency GetFunctionConcurrency DeleteFunctionConcurrency Invoke`)
+	PutFunctionConcurrency GetFunctionConcurrency DeleteFunctionConcurrency Invoke
+	PublishLayerVersion GetLayerVersion GetLayerVersionByArn DeleteLayerVersion ListLayers ListLayerVersions
+	AddLayerVersionPermission RemoveLayerVersionPermission GetLayerVersionPolicy`)
 
 func TestEveryOtherOperationAnswersThatItIsNotThereYet(t *testing.T) {
 	here := map[string]bool{}

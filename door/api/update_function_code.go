@@ -17,12 +17,13 @@ func (s service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFuncti
 	if err := refuseCode(in); err != nil {
 		return nil, err
 	}
-	if len(in.ZipFile) == 0 {
-		return nil, invalid("Please provide a source for function code.")
+	object, err := objectOf(len(in.ZipFile) > 0, in.S3Bucket, in.S3Key, in.S3ObjectVersion)
+	if err != nil {
+		return nil, err
 	}
 	publish := value(in.Publish)
 	v, err := s.o.Catalog.UpdateCode(ctx, id, CodeUpdate{
-		Zip: in.ZipFile, Architecture: architecture(in.Architectures), Publish: publish,
+		Zip: in.ZipFile, Object: object, Architecture: architecture(in.Architectures), Publish: publish,
 		DryRun: value(in.DryRun), RevisionID: value(in.RevisionId),
 	})
 	if err != nil {

@@ -45,6 +45,13 @@ func (s service) UpdateFunctionConfiguration(ctx context.Context, in *lambda.Upd
 		if vars != nil {
 			c.Environment = vars
 		}
+		if in.Layers != nil {
+			list, err := s.layersOf(callOf(ctx), in.Layers, c.Layers)
+			if err != nil {
+				return err
+			}
+			c.Layers = list
+		}
 		return nil
 	})
 	if err != nil {

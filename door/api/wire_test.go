@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -63,16 +64,28 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		status    int
 		member    string // that the answer has
 	}{
+		{"PublishLayerVersion", []string{"__LayerName__", "l", "YmxvYg==", code(t, "layer"), `"nodejs"`, `"nodejs22.x"`}, "S3Bucket S3Key S3ObjectVersion", 201, "LayerVersionArn"},
+		{"PublishLayerVersion", []string{"__LayerName__", "m", "__S3Bucket__", "bucket", "__S3Key__", "key", "__S3ObjectVersion__", "2"}, "ZipFile", 201, "LayerVersionArn"},
+		{"GetLayerVersion", []string{"__LayerName__", "l"}, "", 200, "Content"},
+		{"GetLayerVersionByArn", []string{"__Arn__", url.QueryEscape(layerARN("l", 1))}, "", 200, "Content"},
+		{"ListLayers", []string{"=nodejs&", "=nodejs22.x&"}, "Marker", 200, "Layers"},
+		{"ListLayerVersions", []string{"__LayerName__", "l", "=nodejs&", "=nodejs22.x&"}, "Marker", 200, "LayerVersions"},
+		{"AddLayerVersionPermission", []string{"__LayerName__", "l", "__Action__", "lambda:GetLayerVersion", "__Principal__", "*", "__OrganizationId__", "o-1234567890", "__StatementId__", "s"}, "RevisionId", 201, "Statement"},
+		{"GetLayerVersionPolicy", []string{"__LayerName__", "l"}, "", 200, "Policy"},
+		{"RemoveLayerVersionPermission", []string{"__LayerName__", "l", "__StatementId__", "s"}, "RevisionId", 204, ""},
 		{"CreateFunction", []string{"__FunctionName__", "made", "__Role__", role, "__Handler__", "a.b", "key0", "KEY", `"nodejs"`, `"nodejs22.x"`, `"MemorySize":1,`, `"MemorySize":256,`, `"Size":1`, `"Size":512`, `["x86_64","x86_64"]`, `["arm64"]`,
-			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", "YmxvYg==", code(t, "made"), `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`},
-			"CapacityProviderConfig DurableConfig TenancyConfig FileSystemConfigs ImageConfig Layers VpcConfig CodeSigningConfigArn DeadLetterConfig KMSKeyArn PublishTo ImageUri S3Bucket S3Key S3ObjectVersion SourceKMSKeyArn ApplicationLogLevel SystemLogLevel", 201, "FunctionArn"},
+			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", "YmxvYg==", code(t, "made"), `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`,
+			`"Layers":["__Member__","__Member__"]`, `"Layers":["` + layerARN("l", 1) + `","` + layerARN("m", 1) + `"]`},
+			"CapacityProviderConfig DurableConfig TenancyConfig FileSystemConfigs ImageConfig VpcConfig CodeSigningConfigArn DeadLetterConfig KMSKeyArn PublishTo ImageUri S3Bucket S3Key S3ObjectVersion SourceKMSKeyArn ApplicationLogLevel SystemLogLevel", 201, "FunctionArn"},
 		{"GetFunction", []string{"__FunctionName__", "f", "__Qualifier__", "1"}, "", 200, "Configuration"},
 		{"GetFunctionConfiguration", []string{"__FunctionName__", "f", "__Qualifier__", "$LATEST"}, "", 200, "Version"},
 		{"ListFunctions", nil, "MasterRegion Marker", 200, "Functions"},
 		{"UpdateFunctionConfiguration", []string{"__FunctionName__", "f", "__Role__", role, "__Handler__", "a.b", "key0", "KEY", `"nodejs"`, `"nodejs22.x"`, `"MemorySize":1,`, `"MemorySize":256,`, `"Size":1`, `"Size":512`,
-			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`},
-			"CapacityProviderConfig DurableConfig FileSystemConfigs ImageConfig Layers VpcConfig DeadLetterConfig KMSKeyArn ApplicationLogLevel SystemLogLevel", 200, "LastUpdateStatus"},
+			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`,
+			`"Layers":["__Member__","__Member__"]`, `"Layers":["` + layerARN("l", 1) + `","` + layerARN("m", 1) + `"]`},
+			"CapacityProviderConfig DurableConfig FileSystemConfigs ImageConfig VpcConfig DeadLetterConfig KMSKeyArn ApplicationLogLevel SystemLogLevel", 200, "LastUpdateStatus"},
 		{"UpdateFunctionCode", []string{"__FunctionName__", "f", "YmxvYg==", code(t, "new"), `["x86_64","x86_64"]`, `["x86_64"]`}, "ImageUri PublishTo S3Bucket S3Key S3ObjectVersion SourceKMSKeyArn", 200, "CodeSha256"},
+		{"UpdateFunctionCode", []string{"__FunctionName__", "f", "__S3Bucket__", "bucket", "__S3Key__", "key", "__S3ObjectVersion__", "2", `["x86_64","x86_64"]`, `["x86_64"]`}, "ImageUri PublishTo ZipFile SourceKMSKeyArn", 200, "CodeSha256"},
 		{"PublishVersion", []string{"__FunctionName__", "f", "__CodeSha256__", sha}, "PublishTo", 201, "Version"},
 		{"ListVersionsByFunction", []string{"__FunctionName__", "f"}, "Marker", 200, "Versions"},
 		{"CreateAlias", []string{"__FunctionName__", "f", "__FunctionVersion__", "1", "__Name__", "live", "key0", "2"}, "", 201, "AliasArn"},
@@ -85,6 +98,7 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		{"DeleteFunctionConcurrency", []string{"__FunctionName__", "f"}, "", 204, ""},
 		{"DeleteAlias", []string{"__FunctionName__", "f", "__Name__", "live"}, "", 204, ""},
 		{"DeleteFunction", []string{"__FunctionName__", "f", "__Qualifier__", "1"}, "", 204, ""},
+		{"DeleteLayerVersion", []string{"__LayerName__", "l"}, "", 204, ""},
 	} {
 		method, target, headers, body := recordedRequest(t, c.operation)
 		fill := strings.NewReplacer(append(c.values, "__RevisionId__", revision())...)

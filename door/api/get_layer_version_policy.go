@@ -1,0 +1,24 @@
+package api
+
+import (
+	"context"
+
+	"kiln/door/lambda"
+)
+
+// GetLayerVersionPolicy gives who may use a layer version besides its own account.
+func (s service) GetLayerVersionPolicy(ctx context.Context, in *lambda.GetLayerVersionPolicyRequest) (*lambda.GetLayerVersionPolicyResponse, error) {
+	id, number, err := callOf(ctx).layerVersion(in.LayerName, in.VersionNumber, "lambda:GetLayerVersionPolicy")
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.o.Catalog.LayerVersion(id, number)
+	if err != nil {
+		return nil, s.fault(ctx, err)
+	}
+	doc := v.PolicyDocument()
+	if doc == "" {
+		return nil, &lambda.Error{Code: lambda.ResourceNotFoundException, Message: "No policy is associated with the given resource."}
+	}
+	return &lambda.GetLayerVersionPolicyResponse{Policy: &doc, RevisionId: &v.Policy.RevisionID}, nil
+}
