@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 	"box/runtimes":            {"", "box/runtimes/debian"},
 	"box/runtimes/debian":     {""},
 	"box/rootfs":              {""},
+	"box/image":               {""},
 
 	"engine/catalog":           {""},
 	"engine/catalog/storetest": {"", "engine/catalog"},
@@ -58,7 +59,7 @@ var rooms = map[string][]string{
 
 	"cmd/kiln": {
 		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/blobdir",
-		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs",
+		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs", "box/image",
 		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/environment", "box/runtimes", "box/rootfs"},
@@ -67,20 +68,21 @@ var rooms = map[string][]string{
 // modules says which rooms may import a module that is not of the standard
 // library. docs/DEPENDENCIES.md gives the reason for each.
 var modules = map[string][]string{
-	"golang.org/x/sys":                {"box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/sandbox/network", "box/sandbox/uplink"},
-	"github.com/klauspost/compress":   {"box/rootfs", "box/runtimes/debian"},
-	"github.com/ProtonMail/go-crypto": {"box/runtimes/debian"},
-	"github.com/ulikunitz/xz":         {"box/runtimes/debian"},
-	"modernc.org/sqlite":              {"back/sqlite"},
-	"github.com/spf13/cobra":          {"cmd/kiln"},
-	"github.com/spf13/pflag":          {"cmd/kiln"},
-	"github.com/goccy/go-yaml":        {"cmd/kiln"},
-	"github.com/fsnotify/fsnotify":    {"internal/watch"},
+	"golang.org/x/sys":                       {"box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/sandbox/network", "box/sandbox/uplink"},
+	"github.com/google/go-containerregistry": {"box/image"},
+	"github.com/klauspost/compress":          {"box/image", "box/rootfs", "box/runtimes/debian"},
+	"github.com/ProtonMail/go-crypto":        {"box/runtimes/debian"},
+	"github.com/ulikunitz/xz":                {"box/runtimes/debian"},
+	"modernc.org/sqlite":                     {"back/sqlite"},
+	"github.com/spf13/cobra":                 {"cmd/kiln"},
+	"github.com/spf13/pflag":                 {"cmd/kiln"},
+	"github.com/goccy/go-yaml":               {"cmd/kiln"},
+	"github.com/fsnotify/fsnotify":           {"internal/watch"},
 }
 
 // kernelRooms may use package syscall. Everybody else reaches the kernel through
 // package os or a sandbox.
-var kernelRooms = []string{"box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "box/rootfs", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
+var kernelRooms = []string{"box/image", "box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "box/rootfs", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
 var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go"}

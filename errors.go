@@ -41,7 +41,7 @@ const (
 type Error struct {
 	Code       Code
 	Message    string // the text that a client sees
-	Reason     string // Throttled only
+	Reason     string // of Throttled; of BadPackage for an image, where it is AWS's reason code
 	RetryAfter time.Duration
 	Err        error // the cause, for the log; a client sees Message alone
 }

@@ -20,7 +20,12 @@ type Runtime struct {
 	Env      map[string]string
 	// Root is a host directory whose programs, libraries and /etc are the base of the
 	// environment instead of the host's own; "" is the host's.
-	Root   string
+	Root string
+	// Whole says that Root is the environment's "/" as it is, with everything that is in
+	// it and nothing of the host: it comes from a container image.
+	Whole bool
+	// Dir is the working directory of the runtime's process; "" is /var/task.
+	Dir    string
 	Mounts []RuntimeMount
 	// Links are symbolic links of the environment's root, by their places.
 	Links      map[string]string

@@ -43,9 +43,13 @@ type Config struct {
 	Layers       []LayerUse // in their order; later ones over earlier ones
 	// NoOutbound keeps the function from opening connections to the outside.
 	NoOutbound bool
+	// PackageType is what the code is: PackageTypeImage, or "" for a zip.
+	PackageType string
+	Image       ImageConfig // of an image alone
 }
 
-// Package is the code of a version: a zip kept by its digest.
+// Package is the code of a version: a zip kept by its digest, or a container image
+// known by the digest of its manifest.
 type Package struct {
 	SHA256       string // lower-case hex; also the name of the blob and of its directory
 	Size         int64  // of the zip
@@ -53,6 +57,9 @@ type Package struct {
 	// Directory is a host directory whose files run instead of the package's, while
 	// the function is under development; "" otherwise. It is never stored.
 	Directory string
+	// Image is the reference of an image as the caller gave it, ImageResolved the same
+	// place with the digest. Both are "" for a zip.
+	Image, ImageResolved string
 }
 
 // State is the life of a version as clients see it.
