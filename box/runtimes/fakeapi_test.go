@@ -29,6 +29,8 @@ type outcome struct {
 	path    string
 	headers http.Header
 	body    string
+	// trailers of a body in chunks.
+	trailers http.Header
 	// pipelined is true when the next question had arrived with the outcome, before
 	// the outcome was answered.
 	pipelined bool
@@ -111,8 +113,8 @@ func (a *fakeAPI) serve() {
 			}
 			continue
 		}
-		o := outcome{path: request.URL.Path, headers: request.Header, body: string(body), logged: a.stdout.String()}
-		if strings.HasSuffix(o.path, "/response") { // an error may be the last word
+		o := outcome{path: request.URL.Path, headers: request.Header, body: string(body), trailers: request.Trailer, logged: a.stdout.String()}
+		if strings.HasSuffix(o.path, "/response") && o.trailers.Get("Lambda-Runtime-Function-Error-Type") == "" { // an error may be the last word
 			conn.SetReadDeadline(time.Now().Add(testTimeout))
 			_, err := in.Peek(3)
 			conn.SetReadDeadline(time.Time{})

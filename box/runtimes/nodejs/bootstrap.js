@@ -4,13 +4,15 @@
 // for invocations, calls the handler and posts what came of it. It uses nothing but
 // what Node brings, and no syntax that Node 10 does not know.
 
-const { RuntimeAPI } = require('./kiln/wire');
+const { RuntimeAPI, headerSafe } = require('./kiln/wire');
 const { patchConsole, setRequestID, describe, logError, fault } = require('./kiln/log');
 const { load } = require('./kiln/load');
+const { provide, isStreaming, newStream } = require('./kiln/stream');
 
 const PROMISES_ONLY = parseInt(process.versions.node, 10) >= 24;
 
 patchConsole();
+provide();
 
 const api = new RuntimeAPI(process.env.AWS_LAMBDA_RUNTIME_API);
 api.rest();
@@ -48,6 +50,12 @@ function fail(title, error, code) {
   }
   const posted = describe(error);
   api.lost = () => die(code);
+  if (current && current.stream && current.stream._begun) {
+    if (!current.stream._breakOff(posted, () => die(code))) {
+      die(code); // the answer was whole
+    }
+    return;
+  }
   api.last(path, JSON.stringify(posted), errorHeaders(posted), () => die(code));
 }
 
@@ -110,6 +118,130 @@ function finish(invocation, failed, value) {
   }
   current = null;
   api.post(`/invocation/${invocation.id}/${kind}`, body, headers, invoke);
+}
+
+// streamAnswer is the request that carries a streamed answer.
+function streamAnswer(invocation) {
+  let told = () => {};
+  return {
+    begin: (type) => {
+      const headers = {
+        'Content-Type': type,
+        'Lambda-Runtime-Function-Response-Mode': 'streaming',
+        Trailer: 'Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body',
+      };
+      if (invocation.attempt) {
+        headers['Lambda-Runtime-Invocation-Id'] = invocation.attempt;
+      }
+      api.begin(`/invocation/${invocation.id}/response`, headers, () => told());
+    },
+    chunk: (buffers, done) => api.chunk(buffers, done),
+    end: () => api.end({}),
+    breakOff: (error, answered) => {
+      if (answered) {
+        told = answered;
+        api.socket.ref();
+      }
+      api.end({
+        'Lambda-Runtime-Function-Error-Type': headerSafe(error.errorType),
+        'Lambda-Runtime-Function-Error-Body': Buffer.from(JSON.stringify(error)).toString('base64'),
+      });
+    },
+  };
+}
+
+// stream runs one invocation of a handler that streams its answer. It is over when
+// the answer is and, before Node 24, the handler's promise and the event loop, too.
+function stream(invocation, event, context) {
+  const output = newStream(handler, streamAnswer(invocation));
+  invocation.stream = output;
+  let waits = !PROMISES_ONLY;
+  let settled = false;
+  let whole = false;
+  const next = () => {
+    whenEmpty = () => {};
+    current = null;
+    api.next(invoke);
+  };
+  const broken = (error) => {
+    if (!output._begun) {
+      finish(invocation, true, error);
+      return;
+    }
+    if (invocation.done || dying) {
+      return;
+    }
+    invocation.done = true;
+    logError('Invoke Error', error);
+    output._breakOff(describe(error));
+    next();
+  };
+  const progress = () => {
+    if (invocation.done || !whole || !(settled || PROMISES_ONLY)) {
+      return;
+    }
+    invocation.done = true;
+    if (waits) {
+      whenEmpty = () => setImmediate(next);
+    } else {
+      next();
+    }
+  };
+  const unfinished = () => broken(new Error('Response stream is not finished.'));
+  output.on('finish', () => {
+    whole = true;
+    progress();
+  });
+  output.on('close', () => {
+    if (!whole && settled) {
+      unfinished();
+    }
+  });
+  whenEmpty = () => (settled || whole ? unfinished() : broken(unsettled()));
+  if (!PROMISES_ONLY) {
+    Object.defineProperty(context, 'callbackWaitsForEmptyEventLoop', {
+      get: () => waits,
+      set: (value) => {
+        waits = value;
+      },
+      enumerable: true,
+      configurable: true,
+    });
+  }
+  const result = handler(event, output, context);
+  if (!result || typeof result.then !== 'function') {
+    broken(new Error('Streaming does not support non-async handlers.'));
+    return;
+  }
+  result.then(
+    (value) => {
+      settled = true;
+      if (value !== undefined) {
+        console.warn('Streaming handlers ignore return values.');
+      }
+      if (output.destroyed && !whole && !output._ended) {
+        unfinished();
+      }
+      progress();
+    },
+    (error) => {
+      if (whole && !invocation.done) {
+        invocation.done = true; // too late for the caller
+        logError('Invoke Error', error);
+        next();
+      } else {
+        broken(error);
+      }
+    },
+  );
+}
+
+// unsettled is the error of a handler whose promise waits for what never comes.
+function unsettled() {
+  return fault(
+    'NodeJsExit',
+    'The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes',
+  );
 }
 
 function parseHeader(text, name) {
@@ -201,14 +333,7 @@ function invoke(answer) {
   }
   whenEmpty = () => {
     if (isAsync || PROMISES_ONLY) {
-      finish(
-        invocation,
-        true,
-        fault(
-          'NodeJsExit',
-          'The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes',
-        ),
-      );
+      finish(invocation, true, unsettled());
     } else {
       finish(invocation, false, null);
     }
@@ -216,6 +341,10 @@ function invoke(answer) {
   try {
     const event = JSON.parse(answer.body);
     const context = newContext(headers);
+    if (isStreaming(handler)) {
+      stream(invocation, event, context);
+      return;
+    }
     if (PROMISES_ONLY) {
       const result = handler(event, context);
       if (result && typeof result.then === 'function') {

@@ -7,6 +7,7 @@ const fs = require('fs');
 const path = require('path');
 const url = require('url');
 const { fault } = require('./log');
+const { isStreaming } = require('./stream');
 
 const major = parseInt(process.versions.node, 10);
 
@@ -98,7 +99,7 @@ async function load(root, handler) {
   if (typeof found !== 'function') {
     throw fault('HandlerNotFound', `${handler} is not a function`);
   }
-  if (major >= 24 && found.length >= 3) {
+  if (!isStreaming(found) && major >= 24 && found.length >= 3) {
     throw fault(
       'CallbackHandlerDeprecated',
       'ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.',

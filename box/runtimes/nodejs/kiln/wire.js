@@ -182,6 +182,40 @@ class RuntimeAPI {
     this.socket.write(this.request(path, body, headers) + this.ask);
   }
 
+  // begin opens a request whose body comes in chunks.
+  begin(path, headers, answered) {
+    this.waiting.push(answered);
+    let head = `POST ${ROOT}${path} HTTP/1.1\r\nHost: ${this.host}\r\nTransfer-Encoding: chunked\r\n`;
+    for (const name in headers) {
+      head += `${name}: ${headerSafe(headers[name])}\r\n`;
+    }
+    this.socket.write(`${head}\r\n`);
+  }
+
+  // chunk sends buffers as one chunk of that body; done is called when the system has
+  // taken them.
+  chunk(buffers, done) {
+    const size = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    if (size === 0) {
+      process.nextTick(done);
+      return;
+    }
+    this.socket.cork();
+    this.socket.write(`${size.toString(16)}\r\n`);
+    buffers.forEach((buffer) => this.socket.write(buffer));
+    this.socket.write('\r\n', done);
+    this.socket.uncork();
+  }
+
+  // end closes that body; an error goes into its trailers.
+  end(trailers) {
+    let text = '0\r\n';
+    for (const name in trailers) {
+      text += `${name}: ${trailers[name]}\r\n`;
+    }
+    this.socket.write(`${text}\r\n`);
+  }
+
   // last sends something and calls done when it was answered.
   last(path, body, headers, done) {
     this.waiting.push(done);
@@ -199,4 +233,4 @@ function headerSafe(value) {
   return String(value).slice(0, 256).replace(/[^\x20-\x7e]/g, '?');
 }
 
-module.exports = { RuntimeAPI, Reader };
+module.exports = { RuntimeAPI, Reader, headerSafe };
