@@ -46,11 +46,12 @@ var rooms = map[string][]string{
 	"engine/dispatch":          {""},
 	"engine/worker":            {"", "telemetry", "box/sandbox", "box/environment"},
 
-	"door/lambda":      {},
-	"door/auth":        {"", "door/auth/policy"},
-	"door/auth/policy": {},
-	"door/api":         {"", "telemetry", "door/lambda", "door/auth"},
-	"door/console":     {"", "door/auth"},
+	"door/lambda":        {},
+	"door/auth":          {"", "door/auth/policy"},
+	"door/auth/policy":   {},
+	"door/auth/accounts": {"", "door/auth", "door/auth/policy"},
+	"door/api":           {"", "telemetry", "door/lambda", "door/auth"},
+	"door/console":       {"", "door/auth"},
 
 	"client":         {},
 	"internal/gen":   {},

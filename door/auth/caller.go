@@ -8,6 +8,4 @@ type Caller struct {
 	policy.Principal
 	Identity []*policy.Document // of the user or role
 	Session  []*policy.Document // of the session; nil is not bounded further
-	// Steward may manage users and what belongs to the server as a whole.
-	Steward bool
 }

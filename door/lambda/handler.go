@@ -14,6 +14,10 @@ type Options struct {
 	MaxEvent  int64 // bytes of the payload of an asynchronous invocation; 1,048,576
 	MaxOther  int64 // bytes of any other request; 6,291,456
 
+	// Permit is asked with the name and the input of an operation before it is answered;
+	// what it gives is the answer, unless it is nil. A nil Permit permits everything.
+	Permit func(ctx context.Context, operation string, in any) error
+
 	// Log receives the errors whose text is kept from the caller. Nil discards them.
 	Log *slog.Logger
 }
@@ -67,6 +71,7 @@ type operation struct {
 type call struct {
 	ctx     context.Context
 	service Service
+	permit  func(ctx context.Context, operation string, in any) error
 	req     *http.Request
 	w       http.ResponseWriter
 	labels  labels
@@ -79,7 +84,7 @@ var errNoOutput = errors.New("operation returned no output")
 
 // ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{ctx: r.Context(), service: h.service, req: r, w: w}
+	c := &call{ctx: r.Context(), service: h.service, permit: h.limits.Permit, req: r, w: w}
 	found := match(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, &c.labels)
 	if found.op < 0 {
 		if found.allow != "" {
@@ -90,6 +95,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	op := &operations[found.op]
 	err := h.readBody(c, found.op)
+	if err == nil {
+		err = c.genuine()
+	}
 	if err == nil {
 		err = op.serve(c)
 	}
@@ -107,6 +115,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !started {
 		WriteError(w, err)
 	}
+}
+
+// permitted asks whether the operation may be answered.
+func (c *call) permitted(operation string, in any) error {
+	if c.permit == nil {
+		return nil
+	}
+	return c.permit(c.ctx, operation, in)
+}
+
+// genuine asks a body that can tell whether it is the one that its sender meant. What
+// was not read of it is its own to read.
+func (c *call) genuine() error {
+	if b, ok := c.req.Body.(interface{ Genuine() error }); ok {
+		return b.Genuine()
+	}
+	return nil
 }
 
 // Operation names the operation that a request asks for.

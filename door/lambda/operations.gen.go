@@ -195,6 +195,9 @@ func serveAddLayerVersionPermission(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("AddLayerVersionPermission", in); err != nil {
+		return err
+	}
 	out, err := c.service.AddLayerVersionPermission(c.ctx, in)
 	if err != nil {
 		return err
@@ -212,6 +215,9 @@ func serveAddPermission(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("AddPermission", in); err != nil {
 		return err
 	}
 	out, err := c.service.AddPermission(c.ctx, in)
@@ -233,6 +239,9 @@ func serveCheckpointDurableExecution(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("CheckpointDurableExecution", in); err != nil {
+		return err
+	}
 	out, err := c.service.CheckpointDurableExecution(c.ctx, in)
 	if err != nil {
 		return err
@@ -250,6 +259,9 @@ func serveCreateAlias(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("CreateAlias", in); err != nil {
 		return err
 	}
 	out, err := c.service.CreateAlias(c.ctx, in)
@@ -271,6 +283,9 @@ func serveCreateCapacityProvider(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("CreateCapacityProvider", in); err != nil {
+		return err
+	}
 	out, err := c.service.CreateCapacityProvider(c.ctx, in)
 	if err != nil {
 		return err
@@ -288,6 +303,9 @@ func serveCreateCodeSigningConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("CreateCodeSigningConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.CreateCodeSigningConfig(c.ctx, in)
@@ -309,6 +327,9 @@ func serveCreateEventSourceMapping(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("CreateEventSourceMapping", in); err != nil {
+		return err
+	}
 	out, err := c.service.CreateEventSourceMapping(c.ctx, in)
 	if err != nil {
 		return err
@@ -326,6 +347,9 @@ func serveCreateFunction(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("CreateFunction", in); err != nil {
 		return err
 	}
 	out, err := c.service.CreateFunction(c.ctx, in)
@@ -347,6 +371,9 @@ func serveCreateFunctionUrlConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("CreateFunctionUrlConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.CreateFunctionUrlConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -366,6 +393,9 @@ func serveDeleteAlias(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("DeleteAlias", in); err != nil {
+		return err
+	}
 	if err := c.service.DeleteAlias(c.ctx, in); err != nil {
 		return err
 	}
@@ -379,6 +409,9 @@ func serveDeleteCapacityProvider(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("DeleteCapacityProvider", in); err != nil {
 		return err
 	}
 	out, err := c.service.DeleteCapacityProvider(c.ctx, in)
@@ -400,6 +433,9 @@ func serveDeleteCodeSigningConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("DeleteCodeSigningConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.DeleteCodeSigningConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -417,6 +453,9 @@ func serveDeleteEventSourceMapping(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("DeleteEventSourceMapping", in); err != nil {
 		return err
 	}
 	out, err := c.service.DeleteEventSourceMapping(c.ctx, in)
@@ -438,6 +477,9 @@ func serveDeleteFunction(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("DeleteFunction", in); err != nil {
+		return err
+	}
 	out, err := c.service.DeleteFunction(c.ctx, in)
 	if err != nil {
 		return err
@@ -457,6 +499,9 @@ func serveDeleteFunctionCodeSigningConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("DeleteFunctionCodeSigningConfig", in); err != nil {
+		return err
+	}
 	if err := c.service.DeleteFunctionCodeSigningConfig(c.ctx, in); err != nil {
 		return err
 	}
@@ -470,6 +515,9 @@ func serveDeleteFunctionConcurrency(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("DeleteFunctionConcurrency", in); err != nil {
 		return err
 	}
 	if err := c.service.DeleteFunctionConcurrency(c.ctx, in); err != nil {
@@ -487,6 +535,9 @@ func serveDeleteFunctionEventInvokeConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("DeleteFunctionEventInvokeConfig", in); err != nil {
+		return err
+	}
 	if err := c.service.DeleteFunctionEventInvokeConfig(c.ctx, in); err != nil {
 		return err
 	}
@@ -500,6 +551,9 @@ func serveDeleteFunctionUrlConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("DeleteFunctionUrlConfig", in); err != nil {
 		return err
 	}
 	if err := c.service.DeleteFunctionUrlConfig(c.ctx, in); err != nil {
@@ -517,6 +571,9 @@ func serveDeleteLayerVersion(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("DeleteLayerVersion", in); err != nil {
+		return err
+	}
 	if err := c.service.DeleteLayerVersion(c.ctx, in); err != nil {
 		return err
 	}
@@ -530,6 +587,9 @@ func serveDeleteProvisionedConcurrencyConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("DeleteProvisionedConcurrencyConfig", in); err != nil {
 		return err
 	}
 	if err := c.service.DeleteProvisionedConcurrencyConfig(c.ctx, in); err != nil {
@@ -547,6 +607,9 @@ func serveDeleteResourcePolicy(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("DeleteResourcePolicy", in); err != nil {
+		return err
+	}
 	if err := c.service.DeleteResourcePolicy(c.ctx, in); err != nil {
 		return err
 	}
@@ -560,6 +623,9 @@ func serveGetAccountSettings(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetAccountSettings", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetAccountSettings(c.ctx, in)
@@ -581,6 +647,9 @@ func serveGetAlias(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetAlias", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetAlias(c.ctx, in)
 	if err != nil {
 		return err
@@ -598,6 +667,9 @@ func serveGetCapacityProvider(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetCapacityProvider", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetCapacityProvider(c.ctx, in)
@@ -619,6 +691,9 @@ func serveGetCodeSigningConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetCodeSigningConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetCodeSigningConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -636,6 +711,9 @@ func serveGetDurableExecution(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetDurableExecution", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetDurableExecution(c.ctx, in)
@@ -657,6 +735,9 @@ func serveGetDurableExecutionHistory(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetDurableExecutionHistory", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetDurableExecutionHistory(c.ctx, in)
 	if err != nil {
 		return err
@@ -674,6 +755,9 @@ func serveGetDurableExecutionState(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetDurableExecutionState", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetDurableExecutionState(c.ctx, in)
@@ -695,6 +779,9 @@ func serveGetEventSourceMapping(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetEventSourceMapping", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetEventSourceMapping(c.ctx, in)
 	if err != nil {
 		return err
@@ -712,6 +799,9 @@ func serveGetFunction(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetFunction", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetFunction(c.ctx, in)
@@ -733,6 +823,9 @@ func serveGetFunctionCodeSigningConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetFunctionCodeSigningConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetFunctionCodeSigningConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -750,6 +843,9 @@ func serveGetFunctionConcurrency(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetFunctionConcurrency", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetFunctionConcurrency(c.ctx, in)
@@ -771,6 +867,9 @@ func serveGetFunctionConfiguration(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetFunctionConfiguration", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetFunctionConfiguration(c.ctx, in)
 	if err != nil {
 		return err
@@ -788,6 +887,9 @@ func serveGetFunctionEventInvokeConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetFunctionEventInvokeConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetFunctionEventInvokeConfig(c.ctx, in)
@@ -809,6 +911,9 @@ func serveGetFunctionRecursionConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetFunctionRecursionConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetFunctionRecursionConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -826,6 +931,9 @@ func serveGetFunctionScalingConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetFunctionScalingConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetFunctionScalingConfig(c.ctx, in)
@@ -847,6 +955,9 @@ func serveGetFunctionUrlConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetFunctionUrlConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetFunctionUrlConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -864,6 +975,9 @@ func serveGetLayerVersion(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetLayerVersion", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetLayerVersion(c.ctx, in)
@@ -885,6 +999,9 @@ func serveGetLayerVersionByArn(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetLayerVersionByArn", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetLayerVersionByArn(c.ctx, in)
 	if err != nil {
 		return err
@@ -902,6 +1019,9 @@ func serveGetLayerVersionPolicy(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetLayerVersionPolicy", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetLayerVersionPolicy(c.ctx, in)
@@ -923,6 +1043,9 @@ func serveGetPolicy(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetPolicy", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetPolicy(c.ctx, in)
 	if err != nil {
 		return err
@@ -940,6 +1063,9 @@ func serveGetProvisionedConcurrencyConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetProvisionedConcurrencyConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetProvisionedConcurrencyConfig(c.ctx, in)
@@ -961,6 +1087,9 @@ func serveGetResourcePolicy(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("GetResourcePolicy", in); err != nil {
+		return err
+	}
 	out, err := c.service.GetResourcePolicy(c.ctx, in)
 	if err != nil {
 		return err
@@ -978,6 +1107,9 @@ func serveGetRuntimeManagementConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("GetRuntimeManagementConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.GetRuntimeManagementConfig(c.ctx, in)
@@ -999,6 +1131,9 @@ func serveInvoke(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("Invoke", in); err != nil {
+		return err
+	}
 	out, err := c.service.Invoke(c.ctx, in)
 	if err != nil {
 		return err
@@ -1016,6 +1151,9 @@ func serveInvokeAsync(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("InvokeAsync", in); err != nil {
 		return err
 	}
 	out, err := c.service.InvokeAsync(c.ctx, in)
@@ -1037,6 +1175,9 @@ func serveInvokeWithResponseStream(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("InvokeWithResponseStream", in); err != nil {
+		return err
+	}
 	out := newStream(c.w)
 	return out.end(c.service.InvokeWithResponseStream(c.ctx, in, out))
 }
@@ -1048,6 +1189,9 @@ func serveListAliases(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("ListAliases", in); err != nil {
 		return err
 	}
 	out, err := c.service.ListAliases(c.ctx, in)
@@ -1069,6 +1213,9 @@ func serveListCapacityProviders(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("ListCapacityProviders", in); err != nil {
+		return err
+	}
 	out, err := c.service.ListCapacityProviders(c.ctx, in)
 	if err != nil {
 		return err
@@ -1086,6 +1233,9 @@ func serveListCodeSigningConfigs(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("ListCodeSigningConfigs", in); err != nil {
 		return err
 	}
 	out, err := c.service.ListCodeSigningConfigs(c.ctx, in)
@@ -1107,6 +1257,9 @@ func serveListDurableExecutionsByFunction(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("ListDurableExecutionsByFunction", in); err != nil {
+		return err
+	}
 	out, err := c.service.ListDurableExecutionsByFunction(c.ctx, in)
 	if err != nil {
 		return err
@@ -1124,6 +1277,9 @@ func serveListEventSourceMappings(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("ListEventSourceMappings", in); err != nil {
 		return err
 	}
 	out, err := c.service.ListEventSourceMappings(c.ctx, in)
@@ -1145,6 +1301,9 @@ func serveListFunctionEventInvokeConfigs(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("ListFunctionEventInvokeConfigs", in); err != nil {
+		return err
+	}
 	out, err := c.service.ListFunctionEventInvokeConfigs(c.ctx, in)
 	if err != nil {
 		return err
@@ -1162,6 +1321,9 @@ func serveListFunctionUrlConfigs(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("ListFunctionUrlConfigs", in); err != nil {
 		return err
 	}
 	out, err := c.service.ListFunctionUrlConfigs(c.ctx, in)
@@ -1183,6 +1345,9 @@ func serveListFunctionVersionsByCapacityProvider(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("ListFunctionVersionsByCapacityProvider", in); err != nil {
+		return err
+	}
 	out, err := c.service.ListFunctionVersionsByCapacityProvider(c.ctx, in)
 	if err != nil {
 		return err
@@ -1200,6 +1365,9 @@ func serveListFunctions(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("ListFunctions", in); err != nil {
 		return err
 	}
 	out, err := c.service.ListFunctions(c.ctx, in)
@@ -1221,6 +1389,9 @@ func serveListFunctionsByCodeSigningConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("ListFunctionsByCodeSigningConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.ListFunctionsByCodeSigningConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -1238,6 +1409,9 @@ func serveListLayerVersions(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("ListLayerVersions", in); err != nil {
 		return err
 	}
 	out, err := c.service.ListLayerVersions(c.ctx, in)
@@ -1259,6 +1433,9 @@ func serveListLayers(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("ListLayers", in); err != nil {
+		return err
+	}
 	out, err := c.service.ListLayers(c.ctx, in)
 	if err != nil {
 		return err
@@ -1276,6 +1453,9 @@ func serveListProvisionedConcurrencyConfigs(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("ListProvisionedConcurrencyConfigs", in); err != nil {
 		return err
 	}
 	out, err := c.service.ListProvisionedConcurrencyConfigs(c.ctx, in)
@@ -1297,6 +1477,9 @@ func serveListTags(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("ListTags", in); err != nil {
+		return err
+	}
 	out, err := c.service.ListTags(c.ctx, in)
 	if err != nil {
 		return err
@@ -1314,6 +1497,9 @@ func serveListVersionsByFunction(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("ListVersionsByFunction", in); err != nil {
 		return err
 	}
 	out, err := c.service.ListVersionsByFunction(c.ctx, in)
@@ -1335,6 +1521,9 @@ func servePublishLayerVersion(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("PublishLayerVersion", in); err != nil {
+		return err
+	}
 	out, err := c.service.PublishLayerVersion(c.ctx, in)
 	if err != nil {
 		return err
@@ -1352,6 +1541,9 @@ func servePublishVersion(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("PublishVersion", in); err != nil {
 		return err
 	}
 	out, err := c.service.PublishVersion(c.ctx, in)
@@ -1373,6 +1565,9 @@ func servePutFunctionCodeSigningConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("PutFunctionCodeSigningConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.PutFunctionCodeSigningConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -1390,6 +1585,9 @@ func servePutFunctionConcurrency(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("PutFunctionConcurrency", in); err != nil {
 		return err
 	}
 	out, err := c.service.PutFunctionConcurrency(c.ctx, in)
@@ -1411,6 +1609,9 @@ func servePutFunctionEventInvokeConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("PutFunctionEventInvokeConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.PutFunctionEventInvokeConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -1428,6 +1629,9 @@ func servePutFunctionRecursionConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("PutFunctionRecursionConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.PutFunctionRecursionConfig(c.ctx, in)
@@ -1449,6 +1653,9 @@ func servePutFunctionScalingConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("PutFunctionScalingConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.PutFunctionScalingConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -1466,6 +1673,9 @@ func servePutProvisionedConcurrencyConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("PutProvisionedConcurrencyConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.PutProvisionedConcurrencyConfig(c.ctx, in)
@@ -1487,6 +1697,9 @@ func servePutResourcePolicy(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("PutResourcePolicy", in); err != nil {
+		return err
+	}
 	out, err := c.service.PutResourcePolicy(c.ctx, in)
 	if err != nil {
 		return err
@@ -1504,6 +1717,9 @@ func servePutRuntimeManagementConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("PutRuntimeManagementConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.PutRuntimeManagementConfig(c.ctx, in)
@@ -1525,6 +1741,9 @@ func serveRemoveLayerVersionPermission(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("RemoveLayerVersionPermission", in); err != nil {
+		return err
+	}
 	if err := c.service.RemoveLayerVersionPermission(c.ctx, in); err != nil {
 		return err
 	}
@@ -1540,6 +1759,9 @@ func serveRemovePermission(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("RemovePermission", in); err != nil {
+		return err
+	}
 	if err := c.service.RemovePermission(c.ctx, in); err != nil {
 		return err
 	}
@@ -1553,6 +1775,9 @@ func serveSendDurableExecutionCallbackFailure(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("SendDurableExecutionCallbackFailure", in); err != nil {
 		return err
 	}
 	out, err := c.service.SendDurableExecutionCallbackFailure(c.ctx, in)
@@ -1574,6 +1799,9 @@ func serveSendDurableExecutionCallbackHeartbeat(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("SendDurableExecutionCallbackHeartbeat", in); err != nil {
+		return err
+	}
 	out, err := c.service.SendDurableExecutionCallbackHeartbeat(c.ctx, in)
 	if err != nil {
 		return err
@@ -1591,6 +1819,9 @@ func serveSendDurableExecutionCallbackSuccess(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("SendDurableExecutionCallbackSuccess", in); err != nil {
 		return err
 	}
 	out, err := c.service.SendDurableExecutionCallbackSuccess(c.ctx, in)
@@ -1612,6 +1843,9 @@ func serveStopDurableExecution(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("StopDurableExecution", in); err != nil {
+		return err
+	}
 	out, err := c.service.StopDurableExecution(c.ctx, in)
 	if err != nil {
 		return err
@@ -1631,6 +1865,9 @@ func serveTagResource(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("TagResource", in); err != nil {
+		return err
+	}
 	if err := c.service.TagResource(c.ctx, in); err != nil {
 		return err
 	}
@@ -1646,6 +1883,9 @@ func serveUntagResource(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("UntagResource", in); err != nil {
+		return err
+	}
 	if err := c.service.UntagResource(c.ctx, in); err != nil {
 		return err
 	}
@@ -1659,6 +1899,9 @@ func serveUpdateAlias(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("UpdateAlias", in); err != nil {
 		return err
 	}
 	out, err := c.service.UpdateAlias(c.ctx, in)
@@ -1680,6 +1923,9 @@ func serveUpdateCapacityProvider(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("UpdateCapacityProvider", in); err != nil {
+		return err
+	}
 	out, err := c.service.UpdateCapacityProvider(c.ctx, in)
 	if err != nil {
 		return err
@@ -1697,6 +1943,9 @@ func serveUpdateCodeSigningConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("UpdateCodeSigningConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.UpdateCodeSigningConfig(c.ctx, in)
@@ -1718,6 +1967,9 @@ func serveUpdateEventSourceMapping(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("UpdateEventSourceMapping", in); err != nil {
+		return err
+	}
 	out, err := c.service.UpdateEventSourceMapping(c.ctx, in)
 	if err != nil {
 		return err
@@ -1735,6 +1987,9 @@ func serveUpdateFunctionCode(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("UpdateFunctionCode", in); err != nil {
 		return err
 	}
 	out, err := c.service.UpdateFunctionCode(c.ctx, in)
@@ -1756,6 +2011,9 @@ func serveUpdateFunctionConfiguration(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("UpdateFunctionConfiguration", in); err != nil {
+		return err
+	}
 	out, err := c.service.UpdateFunctionConfiguration(c.ctx, in)
 	if err != nil {
 		return err
@@ -1775,6 +2033,9 @@ func serveUpdateFunctionEventInvokeConfig(c *call) error {
 	if err := in.Validate(); err != nil {
 		return err
 	}
+	if err := c.permitted("UpdateFunctionEventInvokeConfig", in); err != nil {
+		return err
+	}
 	out, err := c.service.UpdateFunctionEventInvokeConfig(c.ctx, in)
 	if err != nil {
 		return err
@@ -1792,6 +2053,9 @@ func serveUpdateFunctionUrlConfig(c *call) error {
 		return err
 	}
 	if err := in.Validate(); err != nil {
+		return err
+	}
+	if err := c.permitted("UpdateFunctionUrlConfig", in); err != nil {
 		return err
 	}
 	out, err := c.service.UpdateFunctionUrlConfig(c.ctx, in)

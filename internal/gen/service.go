@@ -90,6 +90,7 @@ func emitOperations(m *api, f *file) error {
 		f.p("\tin := new(%s)", op.Input.Shape)
 		f.p("\tif err := in.decode(c); err != nil {\n\t\treturn err\n\t}")
 		f.p("\tif err := in.Validate(); err != nil {\n\t\treturn err\n\t}")
+		f.p("\tif err := c.permitted(%q, in); err != nil {\n\t\treturn err\n\t}", op.Name)
 		switch {
 		case m.streamed(op):
 			f.p("\tout := newStream(c.w)")
