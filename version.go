@@ -46,6 +46,9 @@ type Config struct {
 	// PackageType is what the code is: PackageTypeImage, or "" for a zip.
 	PackageType string
 	Image       ImageConfig // of an image alone
+	// CPUMode is how the processor is divided while the function runs: CPUStrict,
+	// CPUBurst, or "" for what the server does with all.
+	CPUMode string
 }
 
 // Package is the code of a version: a zip kept by its digest, or a container image

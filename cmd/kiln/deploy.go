@@ -187,6 +187,9 @@ func (d *deployment) create(ctx context.Context) (*client.FunctionConfiguration,
 	if f.Environment != nil {
 		in.Environment = &client.Environment{Variables: f.Environment}
 	}
+	if f.CPU != "" {
+		in.Tags = map[string]string{cpuTag: f.CPU}
+	}
 	if _, err := d.CreateFunction(ctx, in); err != nil {
 		return nil, err
 	}
@@ -197,9 +200,36 @@ func (d *deployment) create(ctx context.Context) (*client.FunctionConfiguration,
 	return c, err
 }
 
+// cpuTag is what a function is created with to share the processor in a way of its own.
+const cpuTag = "kiln:cpu"
+
+// keepsCPU refuses to go on when the function that exists shares the processor in
+// another way than it should: no call of Lambda's API changes that.
+func (d *deployment) keepsCPU(ctx context.Context) error {
+	f := d.function
+	if f.CPU == "" {
+		return nil
+	}
+	got, err := d.GetFunction(ctx, &client.GetFunctionRequest{FunctionName: f.Name})
+	if err != nil {
+		return err
+	}
+	have, given := got.Tags[cpuTag]
+	switch {
+	case have == f.CPU:
+		return nil
+	case !given:
+		have = "the server's way"
+	}
+	return usagef("%s was created with cpu: %s, and %s is asked for: only creation sets it; delete the function first (kiln rm %s)", f.Name, have, f.CPU, f.Name)
+}
+
 // update sends the code if it differs, then the settings that differ.
 func (d *deployment) update(ctx context.Context, existing *client.FunctionConfiguration) (*client.FunctionConfiguration, error) {
 	f := d.function
+	if err := d.keepsCPU(ctx); err != nil {
+		return nil, err
+	}
 	var done []string
 	sum := sha256.Sum256(d.zip)
 	newCode := base64.StdEncoding.EncodeToString(sum[:]) != value(existing.CodeSha256)

@@ -73,7 +73,7 @@ func (f *fake) becomes(status int, after map[string]any) http.HandlerFunc {
 func TestDeployCreatesAndWaitsUntilItCanBeCalled(t *testing.T) {
 	f := serverWithRuntimes(t, map[string]http.HandlerFunc{})
 	f.answers[createPath] = f.becomes(201, active(nil))
-	dir := pythonFolder(t, "memory: 512\ntimeout: 10s\nenvironment:\n  STAGE: dev\n  N: 1\nexclude: [event.json]\ndescription: says hello\n")
+	dir := pythonFolder(t, "memory: 512\ntimeout: 10s\nenvironment:\n  STAGE: dev\n  N: 1\nexclude: [event.json]\ndescription: says hello\ncpu: strict\n")
 	got := runKiln(t, []string{"KILN_ENDPOINT=" + f.URL}, "", "deploy", dir, "--memory", "1024", "--env", "N=2", "--env", "X=a=b")
 	if got.code != 0 || got.out != "arn:aws:lambda:us-east-1:000000000000:function:hello\n" {
 		t.Fatalf("got %+v", got)
@@ -92,6 +92,7 @@ func TestDeployCreatesAndWaitsUntilItCanBeCalled(t *testing.T) {
 	want := map[string]any{
 		"FunctionName": "hello", "Runtime": "python3.11", "Handler": "app.handler", "Role": "arn:aws:iam::000000000000:role/kiln", "Description": "says hello",
 		"MemorySize": 1024.0, "Timeout": 10.0, "Architectures": []any{"arm64"}, "Environment": map[string]any{"Variables": map[string]any{"STAGE": "dev", "N": "2", "X": "a=b"}},
+		"Tags": map[string]any{"kiln:cpu": "strict"},
 	}
 	if a, b := asJSON(t, body), asJSON(t, want); a != b {
 		t.Errorf("sent %s\nwant %s", a, b)
@@ -179,6 +180,10 @@ func TestDeploySaysWhyItCannot(t *testing.T) {
 		f.answers[configurationPath] = says(200, "", active(nil))
 		f.answers[codePath] = f.becomes(200, active(map[string]any{"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no space"}))
 	}
+	burstOne := func(f *fake) {
+		f.answers[configurationPath] = says(200, "", active(nil))
+		f.answers["GET /2015-03-31/functions/hello"] = says(200, "", map[string]any{"Tags": map[string]string{"kiln:cpu": "burst"}})
+	}
 	refused := func(f *fake) {
 		f.answers[createPath] = says(400, "InvalidParameterValueException", map[string]any{"Type": "User", "message": "MemorySize is wrong"})
 	}
@@ -198,6 +203,8 @@ func TestDeploySaysWhyItCannot(t *testing.T) {
 		"a list for a table":                 {yaml: "environment: [a]\n", code: 2, want: []string{"function.yaml:1", "table of names"}},
 		"a wrong pattern":                    {yaml: "exclude: ['[']\n", code: 2, want: []string{"function.yaml:1", "cannot be understood"}},
 		"a wrong flag value":                 {args: []string{"--memory", "much"}, code: 2, want: []string{"--memory", "number of MB"}},
+		"a wrong division of the processor":  {yaml: "cpu: fast\n", code: 2, want: []string{"function.yaml:1", "strict or burst"}},
+		"another division of the processor":  {args: []string{"--cpu", "strict"}, set: burstOne, code: 2, want: []string{"created with cpu: burst", "kiln rm hello"}},
 		"a wrong --env":                      {args: []string{"--env", "A"}, code: 2, want: []string{"NAME=VALUE"}},
 		"no Node on the server":              {args: []string{"--runtime", "nodejs"}, code: 3, want: []string{"no nodejs is ready", "kiln runtime add nodejs22.x"}},
 		"nothing that is a function":         {file: "README", code: 2, want: []string{"neither a zip, nor a Linux program"}},

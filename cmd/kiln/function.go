@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kiln"
 	"kiln/internal/pack"
 )
 
@@ -24,6 +25,7 @@ type function struct {
 	Timeout                                                 time.Duration
 	Environment                                             map[string]string // nil is not said
 	Exclude                                                 []string
+	CPU                                                     string // "" is not said
 
 	source *pack.Source
 }
@@ -46,6 +48,7 @@ func functionKeys() []functionKey {
 		{"timeout", "DURATION", "longest time of one invocation, to 900s (default 3s)", wholeSeconds},
 		{"storage", "MB", "size of /tmp, 512 to 10240 (default 512)", func(f *function, s string) error { return megabytes(&f.Storage, s) }},
 		{"architecture", "x86_64|arm64", "of the program (default: from the code, or the server's)", func(f *function, s string) error { f.Architecture = s; return nil }},
+		{"cpu", "strict|burst", "how it shares the processor, given when it is created (default: as the server says)", cpuMode},
 		{"role", "ARN", "execution role that the function is told of (default: one named kiln)", func(f *function, s string) error { f.Role = s; return nil }},
 	}
 }
@@ -68,6 +71,14 @@ func wholeSeconds(f *function, s string) error {
 		return errors.New("whole seconds are expected, such as 30s")
 	}
 	f.Timeout = d
+	return nil
+}
+
+func cpuMode(f *function, s string) error {
+	if s != kiln.CPUStrict && s != kiln.CPUBurst {
+		return errors.New("strict or burst is expected")
+	}
+	f.CPU = s
 	return nil
 }
 

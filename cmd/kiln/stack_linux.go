@@ -116,7 +116,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	inside := &insideDoor{}
 	s.addCloser("api inside", inside.close) // after the environments that it serves
 	builder, err := worker.NewBuilder(worker.BuilderOptions{
-		Runtimes: s.runtimes, Rootfs: s.rootfs, Driver: s.driver, Sink: sink, CPU: worker.CPU(c.CPUMode),
+		Runtimes: s.runtimes, Rootfs: s.rootfs, Driver: s.driver, Sink: sink, CPU: c.CPUMode,
 		Inside: &environment.Inside{Address: insideAddress(o.local, o.port), Door: inside}, Stream: c.Stream, Logger: log,
 	})
 	if err != nil {

@@ -63,6 +63,10 @@ func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunc
 	if err != nil {
 		return NewFunction{}, err
 	}
+	cpu, err := cpuMode(labels)
+	if err != nil {
+		return NewFunction{}, err
+	}
 	cfg := kiln.Config{
 		Description: value(in.Description), Runtime: *in.Runtime, Handler: *in.Handler, Role: *in.Role,
 		Timeout:      cmp.Or(time.Duration(value(in.Timeout))*time.Second, kiln.DefaultTimeout),
@@ -71,6 +75,7 @@ func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunc
 		Architecture: cmp.Or(architecture(in.Architectures), lambda.ArchitectureX8664),
 		Environment:  vars,
 		NoOutbound:   !out,
+		CPUMode:      cpu,
 	}
 	if in.EphemeralStorage != nil {
 		cfg.StorageMB = int(*in.EphemeralStorage.Size)

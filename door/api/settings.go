@@ -23,9 +23,11 @@ var reservedVariables = map[string]bool{
 	"AWS_LAMBDA_METADATA_API": true, "AWS_LAMBDA_METADATA_TOKEN": true,
 }
 
-// networkTag is the tag by which a function is created without outbound network, since
-// Lambda has no member for it.
-const networkTag = "kiln:network"
+// The tags by which a function is created with what Lambda has no member for.
+const (
+	networkTag = "kiln:network" // none: without outbound network
+	cpuTag     = "kiln:cpu"     // another division of the processor than the server's
+)
 
 // outbound says whether the tags of a new function leave it its outbound network.
 func outbound(tags map[string]string) (bool, error) {
@@ -37,6 +39,16 @@ func outbound(tags map[string]string) (bool, error) {
 	default:
 		return false, invalid("The tag " + networkTag + " is none or outbound: " + clip(v))
 	}
+}
+
+// cpuMode gives how the tags of a new function divide the processor; "" is the server's
+// way.
+func cpuMode(tags map[string]string) (string, error) {
+	v, given := tags[cpuTag]
+	if given && v != kiln.CPUStrict && v != kiln.CPUBurst {
+		return "", invalid("The tag " + cpuTag + " is strict or burst: " + clip(v))
+	}
+	return v, nil
 }
 
 // maxTags is how many tags a function may have.

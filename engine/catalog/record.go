@@ -76,6 +76,7 @@ type content struct {
 	Environment  map[string]string `json:"environment"` // null and {} differ
 	LogGroup     string            `json:"logGroup,omitempty"`
 	NoOutbound   bool              `json:"noOutbound,omitempty"`
+	CPUMode      string            `json:"cpuMode,omitempty"`
 	Logging      logging           `json:"logging,omitzero"`
 	Layers       []layerUse        `json:"layers,omitempty"`
 	SHA256       string            `json:"sha256"`
@@ -110,7 +111,7 @@ func contentOf(v *kiln.Version) content {
 	c := v.Config
 	return content{
 		Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound,
+		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode,
 		Logging: logging(c.Logging), Layers: layersOf(c.Layers),
 		SHA256: v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
 	}
@@ -121,7 +122,7 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 		Function: id, Number: number,
 		Config: kiln.Config{
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound,
+			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode,
 			Logging: kiln.Logging(c.Logging), Layers: layerUses(c.Layers),
 		},
 		Package: kiln.Package{SHA256: c.SHA256, Size: c.Size, UnzippedSize: c.Unzipped},

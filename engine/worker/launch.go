@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -31,26 +32,14 @@ type Runtimes interface {
 	Runtime(ctx context.Context, identifier, arch string) (kiln.Runtime, error)
 }
 
-// CPU is how the processor is divided while a function runs. In both modes a
-// function weighs as much as it has memory, and its init may use all there is.
-type CPU string
-
-// The CPU modes.
-const (
-	// Burst lets a function use what others leave over.
-	Burst CPU = "burst"
-	// Strict gives a function the share that its memory stands for and no more, as
-	// AWS does: one processor at 1,769 MB.
-	Strict CPU = "strict"
-)
-
 // BuilderOptions is what a Builder is made of.
 type BuilderOptions struct {
 	Runtimes Runtimes
 	Rootfs   Rootfs
 	Driver   sandbox.Driver
 	Sink     telemetry.Sink
-	CPU      CPU // "" is Burst
+	// CPU is the mode of functions that ask for none; "" is kiln.CPUBurst.
+	CPU string
 	// InitTimeout is the limit of a first init; 0 is AWS's.
 	InitTimeout time.Duration
 	// Inside is kiln's own API for the processes of every environment; nil is none.
@@ -68,10 +57,10 @@ var _ Launcher = (*Builder)(nil)
 func NewBuilder(o BuilderOptions) (*Builder, error) {
 	switch o.CPU {
 	case "":
-		o.CPU = Burst
-	case Burst, Strict:
+		o.CPU = kiln.CPUBurst
+	case kiln.CPUBurst, kiln.CPUStrict:
 	default:
-		return nil, fmt.Errorf("cpu mode %q is neither %q nor %q", o.CPU, Burst, Strict)
+		return nil, fmt.Errorf("cpu mode %q is neither %q nor %q", o.CPU, kiln.CPUBurst, kiln.CPUStrict)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -99,18 +88,18 @@ func (b *Builder) Launch(ctx context.Context, key kiln.EnvironmentKey, target ki
 	}
 	return launched{environment.New(environment.Options{
 		ID: id, Sandbox: box, Version: v, Runtime: rt, InitType: key.InitType,
-		Sink: b.o.Sink, InitTimeout: b.o.InitTimeout, MilliCPU: b.quota(v.Config.MemoryMB),
+		Sink: b.o.Sink, InitTimeout: b.o.InitTimeout, MilliCPU: b.quota(v.Config),
 		SandboxTime: time.Since(began), Inside: b.o.Inside, Stream: b.o.Stream, Logger: b.o.Logger,
 	})}, nil
 }
 
 // quota gives the processor time that a function may use during invocations, in
 // thousandths of a processor; 0 is as much as there is.
-func (b *Builder) quota(memoryMB int) int64 {
-	if b.o.CPU == Burst {
+func (b *Builder) quota(c kiln.Config) int64 {
+	if cmp.Or(c.CPUMode, b.o.CPU) != kiln.CPUStrict {
 		return 0
 	}
-	return milliCPU(memoryMB)
+	return milliCPU(c.MemoryMB)
 }
 
 // milliCPU is the share of a memory size, in thousandths of a processor.

@@ -266,11 +266,28 @@ func TestABoxIsMadeAsTheVersionSays(t *testing.T) {
 func TestAStrictFunctionIsLimitedToItsShareOnceItRuns(t *testing.T) {
 	for memory, want := range map[int]int64{128: 72, 1769: 1000, 10240: 5789} {
 		driver := &carton{}
-		w := build(t, driver, worker.BuilderOptions{CPU: worker.Strict})
+		w := build(t, driver, worker.BuilderOptions{CPU: kiln.CPUStrict})
 		run(t, w, real(memory))
 		specs, limits, _ := driver.seen()
 		if specs[0].MilliCPU != 0 || !slices.Contains(limits, want) {
 			t.Errorf("%d MB: limit %d at first and then %v; want none and then %d", memory, specs[0].MilliCPU, limits, want)
+		}
+	}
+}
+
+func TestAFunctionsOwnCPUModeWinsOverTheServers(t *testing.T) {
+	for _, c := range []struct {
+		server, own string
+		want        int64
+	}{{kiln.CPUBurst, kiln.CPUStrict, 72}, {kiln.CPUStrict, kiln.CPUBurst, 0}, {"", kiln.CPUStrict, 72}, {kiln.CPUStrict, "", 72}, {"", "", 0}} {
+		driver := &carton{}
+		w := build(t, driver, worker.BuilderOptions{CPU: c.server})
+		inv := real(128)
+		inv.Target.Version.Config.CPUMode = c.own
+		run(t, w, inv)
+		_, limits, _ := driver.seen()
+		if c.want != 0 && !slices.Contains(limits, c.want) || c.want == 0 && slices.ContainsFunc(limits, func(l int64) bool { return l != 0 }) {
+			t.Errorf("the server %q, the function %q: limits %v, want %d", c.server, c.own, limits, c.want)
 		}
 	}
 }

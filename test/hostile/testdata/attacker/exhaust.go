@@ -370,6 +370,22 @@ func work(e *event, r *report) {
 	r.Numbers["to"] = monotonic()
 }
 
+// spin keeps one processor busy until the process has used Millis of its time, and says
+// how long that took.
+func spin(e *event, r *report) {
+	used := func() int64 {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+			r.Results["attack"] = err.Error()
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	began, start := monotonic(), used()
+	for used()-start < e.Millis*1e6 {
+	}
+	r.Numbers["nanoseconds"] = monotonic() - began
+}
+
 // released is told by SIGUSR1; it is open from the start, so that the signal never
 // ends the program.
 var released = make(chan os.Signal, 1)

@@ -48,7 +48,7 @@ var attacks = map[string]func(*event, *report){
 
 	"hog": hog, "fill": fill, "leave": leave, "inodes": inodes, "sparse": sparse, "open": openMany, "inotify": inotify, "keys": keys,
 	"shm": sharedMemory, "queues": messageQueues, "semaphores": semaphores, "storm": storm, "flood": flood,
-	"connections": connections, "extensions": extensions, "stay": stay, "work": work, "await": await, "remember": remember,
+	"connections": connections, "extensions": extensions, "stay": stay, "work": work, "await": await, "remember": remember, "spin": spin,
 
 	"dial": dial, "lookup": lookup, "impersonate": impersonate, "identity": identity, "api": callAPI, "send": send, "signed": signed, "https": https,
 }
