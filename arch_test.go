@@ -24,8 +24,10 @@ var rooms = map[string][]string{
 
 	"telemetry":      {""},
 	"telemetry/logs": {"", "telemetry"},
+	"telemetry/tap":  {"", "telemetry"},
 
 	"back/blobdir": {""},
+	"back/s3code":  {""},
 	"back/sqlite":  {"", "engine/catalog"},
 
 	"box/sandbox":             {},
@@ -35,7 +37,7 @@ var rooms = map[string][]string{
 	"box/sandbox/network":     {},
 	"box/sandbox/uplink":      {},
 	"box/rapi":                {""},
-	"box/environment":         {"", "telemetry", "box/rapi", "box/sandbox"},
+	"box/environment":         {"", "telemetry", "telemetry/tap", "box/rapi", "box/sandbox"},
 	"box/runtimes":            {"", "box/runtimes/debian"},
 	"box/runtimes/debian":     {""},
 	"box/rootfs":              {""},

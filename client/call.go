@@ -20,3 +20,15 @@ func (c *Client) Call(ctx context.Context, method string, path []string, query u
 	r.op = method + " " + r.path.String()
 	return c.open(ctx, r)
 }
+
+// Send is Call with a body, which is JSON.
+func (c *Client) Send(ctx context.Context, method string, path []string, body []byte) (*http.Response, error) {
+	r := newRequest(method, method)
+	for _, segment := range path {
+		r.label("a segment of the path", segment)
+	}
+	r.body = body
+	r.header.Set("Content-Type", "application/json")
+	r.op = method + " " + r.path.String()
+	return c.open(ctx, r)
+}

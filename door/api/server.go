@@ -39,13 +39,14 @@ type Options struct {
 // Server is the port. It is safe for concurrent use; what it was given stays the
 // caller's to close.
 type Server struct {
-	o       Options
-	log     *slog.Logger
-	gate    *auth.Gate
-	hosts   *auth.Hosts
-	lambda  http.Handler
-	tickets *tickets
-	started time.Time
+	o        Options
+	log      *slog.Logger
+	gate     *auth.Gate
+	hosts    *auth.Hosts
+	lambda   http.Handler
+	tickets  *tickets
+	sessions sessions
+	started  time.Time
 
 	draining  chan struct{} // closed when the server is going down: streams end
 	drainOnce sync.Once

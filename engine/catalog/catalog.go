@@ -30,6 +30,8 @@ type Options struct {
 	Store    Store
 	Blobs    Blobs
 	Preparer Preparer
+	// Images finds container images; nil runs none.
+	Images Images
 	// Objects is where packages in S3 come from; nil refuses them.
 	Objects Objects
 	// Inspect judges a package and gives its unzipped size.
@@ -59,8 +61,10 @@ type Catalog struct {
 	turns   turns
 	pins    pins
 	jobs    *jobs
+	pulls   *jobs // of images
 	shelf   shelf
 	changes changes
+	live    live
 	inspect chan struct{} // a slot for each inspection that may run
 
 	stop context.CancelFunc
@@ -76,7 +80,7 @@ func Open(ctx context.Context, o Options) (*Catalog, error) {
 		panic("catalog: Store, Blobs, Preparer and Inspect are required")
 	}
 	o.fill()
-	c := &Catalog{o: o, log: o.Logger, book: newBook(), jobs: newJobs(), inspect: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	c := &Catalog{o: o, log: o.Logger, book: newBook(), jobs: newJobs(), pulls: newJobs(), inspect: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	c.turns.m = map[kiln.FunctionID]*turn{}
 	c.pins.n = map[string]int{}
 	waiting, err := c.load(ctx)
@@ -86,11 +90,12 @@ func Open(ctx context.Context, o Options) (*Catalog, error) {
 	run, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	c.changes.open(run, &c.work)
-	for _, j := range waiting {
-		c.jobs.add(j)
+	for _, v := range waiting {
+		c.queue(v).add(job{id: v.Function, number: v.Number})
 	}
 	for range o.Preparing {
-		c.work.Go(func() { c.prepare(run) })
+		c.work.Go(func() { c.prepare(run, c.jobs) })
+		c.work.Go(func() { c.prepare(run, c.pulls) })
 	}
 	if o.SweepEvery > 0 {
 		c.work.Go(func() { c.sweepNowAndThen(run) })
@@ -131,10 +136,16 @@ func (c *Catalog) now() time.Time { return c.o.Now().UTC().Round(time.Microsecon
 func (c *Catalog) Close() error {
 	c.changes.close(c.stop)
 	c.jobs.close()
+	c.pulls.close()
 	c.work.Wait()
 	return nil
 }
 
 // WaitIdle returns when no version waits for its package any more, or with the
 // error of ctx.
-func (c *Catalog) WaitIdle(ctx context.Context) error { return c.jobs.waitIdle(ctx) }
+func (c *Catalog) WaitIdle(ctx context.Context) error {
+	if err := c.jobs.waitIdle(ctx); err != nil {
+		return err
+	}
+	return c.pulls.waitIdle(ctx)
+}

@@ -20,9 +20,18 @@ func (c *Catalog) Resolve(id kiln.FunctionID, q kiln.Qualifier) (kiln.Target, er
 		return kiln.Target{}, notFound(id, q)
 	}
 	if e.serving == nil {
+		if e.version.Status.State == kiln.Inactive && e.version.Config.FromImage() {
+			c.Lost(e.version) // this call finds out, and a later one that it is back
+		}
 		return kiln.Target{}, wrongState(e.version.Status.State)
 	}
-	return kiln.Target{Version: e.serving, Revision: e.runs, Reserved: p.fn.Reserved}, nil
+	version, runs := e.serving, e.runs
+	if e == p.latest {
+		if b := c.live.of(id); b != nil {
+			version, runs = b.target(p.fn, version, runs)
+		}
+	}
+	return kiln.Target{Version: version, Revision: runs, Reserved: p.fn.Reserved}, nil
 }
 
 // find gives the version that a qualifier names, or nil. With draw a weighted

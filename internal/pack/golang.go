@@ -16,23 +16,32 @@ import (
 var goArchitectures = map[string]string{"x86_64": "amd64", "arm64": "arm64"}
 
 // packGo compiles the main package of a folder for Linux and packs the program
-// alone as bootstrap. The Go tool's own cache makes a second build of unchanged
-// sources quick.
+// alone as bootstrap.
 func (s *Source) packGo(ctx context.Context, o Options) (z []byte, err error) {
-	arch, ok := goArchitectures[o.Architecture]
-	if !ok {
-		return nil, fmt.Errorf("architecture %q is unknown; functions are x86_64 or arm64", o.Architecture)
-	}
-	tool, err := exec.LookPath("go")
-	if err != nil {
-		return nil, fmt.Errorf("%s is a Go program and the go tool is not on the PATH: install Go from https://go.dev/dl, or name a built program or a zip", s.Path)
-	}
 	tmp, err := os.MkdirTemp("", "kiln-build-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	program := filepath.Join(tmp, "bootstrap")
+	if err := s.Build(ctx, tmp, o); err != nil {
+		return nil, err
+	}
+	return (&Source{Path: filepath.Join(tmp, "bootstrap")}).packFile("bootstrap", 0o755)
+}
+
+// Build compiles the main package of a folder for Linux into dir as bootstrap. One
+// that is there and runs goes on unharmed. The Go tool's own cache makes a second build
+// of unchanged sources quick.
+func (s *Source) Build(ctx context.Context, dir string, o Options) error {
+	arch, ok := goArchitectures[o.Architecture]
+	if !ok {
+		return fmt.Errorf("architecture %q is unknown; functions are x86_64 or arm64", o.Architecture)
+	}
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		return fmt.Errorf("%s is a Go program and the go tool is not on the PATH: install Go from https://go.dev/dl, or name a built program or a zip", s.Path)
+	}
+	program := filepath.Join(dir, "bootstrap.new")
 	var talk bytes.Buffer
 	cmd := exec.CommandContext(ctx, tool, "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, ".")
 	cmd.Dir = s.Path
@@ -40,16 +49,16 @@ func (s *Source) packGo(ctx context.Context, o Options) (z []byte, err error) {
 	cmd.Stdout, cmd.Stderr = &talk, &talk
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			return nil, fmt.Errorf("go build in %s: %s", s.Path, strings.TrimSpace(talk.String()))
+			return fmt.Errorf("go build in %s: %s", s.Path, strings.TrimSpace(talk.String()))
 		}
-		return nil, err
+		return err
 	}
 	if o.Talk != nil {
 		_, _ = io.Copy(o.Talk, &talk) // downloads that the go tool told of; losing them loses nothing
 	}
-	return (&Source{Path: program}).packFile("bootstrap", 0o755)
+	return os.Rename(program, filepath.Join(dir, "bootstrap"))
 }

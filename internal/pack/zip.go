@@ -146,6 +146,10 @@ func entryOf(root *os.Root, p string, d fs.DirEntry) (entry, bool, error) {
 	return entry{name: p, mode: mode, open: func() (io.ReadCloser, error) { return root.Open(p) }}, true, nil
 }
 
+// LeftOut reports whether an entry of a folder, by its path with slashes, is none of
+// the package's.
+func LeftOut(p string, exclude []string) bool { return leftOut(p, exclude) }
+
 // leftOut reports whether an entry stays out of the package.
 func leftOut(p string, exclude []string) bool {
 	base := path.Base(p)
