@@ -120,7 +120,7 @@ func newAlias(a *kiln.Alias, stored uint64) (*alias, error) {
 	return routed, nil
 }
 
-// DeleteAlias takes an alias away. One that is not there is no error: what the
+// DeleteAlias takes an alias away, with its URL. One that is not there is no error: what the
 // caller wants is so already.
 func (c *Catalog) DeleteAlias(ctx context.Context, id kiln.FunctionID, name string) error {
 	p, handOn, err := c.begin(ctx, id, "")
@@ -135,6 +135,7 @@ func (c *Catalog) DeleteAlias(ctx context.Context, id kiln.FunctionID, name stri
 	d := revise(p)
 	delete(d.next.aliases, name)
 	d.remove(aliasKey(id, name), a.stored)
+	d.dropURL(kiln.Qualifier(name))
 	return c.commit(ctx, id, d)
 }
 

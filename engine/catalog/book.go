@@ -19,7 +19,8 @@ type page struct {
 	latest   *edition // $LATEST
 	editions []*edition
 	aliases  map[string]*alias
-	revision uint64 // of the function's record in the store
+	urls     map[kiln.Qualifier]*address // by alias; nil is none
+	revision uint64                      // of the function's record in the store
 }
 
 // edition is a version with what the book alone needs to know of it.
@@ -76,6 +77,7 @@ func (p *page) clone() *page {
 	next := *p
 	next.editions = slices.Clone(p.editions)
 	next.aliases = maps.Clone(p.aliases)
+	next.urls = maps.Clone(p.urls)
 	return &next
 }
 
@@ -85,6 +87,7 @@ type book struct {
 	seed   maphash.Seed
 	shards [512]shard
 	scopes atomic.Pointer[map[kiln.Scope]*scope]
+	urls   sync.Map   // *kiln.FunctionURL by its ID
 	mu     sync.Mutex // for changes of the map of scopes
 }
 
@@ -143,6 +146,7 @@ func (b *book) turn(id kiln.FunctionID, old, next *page) {
 		(*b.shard(id).entries.Load())[id].page.Store(next)
 	}
 	sc.reserved.Add(next.reserved() - old.reserved())
+	b.readdress(old, next)
 }
 
 // fill puts in the pages of a book that nobody reads yet.
@@ -154,6 +158,7 @@ func (b *book) fill(pages map[kiln.FunctionID]*page) {
 		sc := b.scope(id.Scope)
 		sc.names = append(sc.names, e)
 		sc.reserved.Add(p.reserved())
+		b.readdress(nil, p)
 	}
 	for _, sc := range *b.scopes.Load() {
 		slices.SortFunc(sc.names, func(x, y *entry) int { return strings.Compare(x.name, y.name) })

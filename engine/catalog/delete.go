@@ -8,7 +8,7 @@ import (
 	"kiln"
 )
 
-// DeleteFunction takes a function away with its versions and aliases. A function
+// DeleteFunction takes a function away with its versions, aliases and URLs. A function
 // that is made later under the name has nothing of it, and numbers its versions
 // from 1.
 func (c *Catalog) DeleteFunction(ctx context.Context, id kiln.FunctionID) error {
@@ -25,6 +25,9 @@ func (c *Catalog) DeleteFunction(ctx context.Context, id kiln.FunctionID) error 
 	}
 	for name, a := range p.aliases {
 		d.remove(aliasKey(id, name), a.stored)
+	}
+	for q := range p.urls {
+		d.dropURL(q)
 	}
 	return c.commit(ctx, id, d)
 }
