@@ -61,7 +61,7 @@ var rooms = map[string][]string{
 	"internal/watch": {},
 
 	"cmd/kiln": {
-		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/blobdir",
+		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/blobdir", "back/s3code",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs", "box/image",
 		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console",
 	},
@@ -77,6 +77,8 @@ var modules = map[string][]string{
 	"github.com/ProtonMail/go-crypto":        {"box/runtimes/debian"},
 	"github.com/ulikunitz/xz":                {"box/runtimes/debian"},
 	"modernc.org/sqlite":                     {"back/sqlite"},
+	"github.com/aws/aws-sdk-go-v2":           {"back/s3code"},
+	"github.com/aws/smithy-go":               {"back/s3code"},
 	"github.com/spf13/cobra":                 {"cmd/kiln"},
 	"github.com/spf13/pflag":                 {"cmd/kiln"},
 	"github.com/goccy/go-yaml":               {"cmd/kiln"},

@@ -39,6 +39,9 @@ type config struct {
 	LogLevel           string
 	DebianMirror       string // "" is what this machine's apt is set up with
 	DebianKeyring      string
+	S3Endpoint         string // "" is AWS's own
+	S3Region           string // "" is what AWS's own tools would take
+	S3PathStyle        string // auto, true, false
 }
 
 // setting is one key of the configuration. It is a flag --key, a variable
@@ -78,6 +81,9 @@ func settings(w world) []setting {
 		{key: "allow-host", value: "", kind: "NAME,…", usage: "more names in the Host header that are answered; localhost and addresses always are", isList: true, set: hosts},
 		{key: "insecure-listen", value: "false", kind: "true|false", usage: "allow an address that others can reach although nobody has to prove who they are", isSwitch: true, set: boolean(func(c *config) *bool { return &c.InsecureListen })},
 		{key: "log-level", value: "info", kind: "debug|info|warn|error", usage: "how much the server itself says on stderr", set: text(func(c *config) *string { return &c.LogLevel }, oneOf("debug", "info", "warn", "error"))},
+		{key: "s3-endpoint", value: "", kind: "URL", usage: "server that speaks S3 and has the code that requests name by S3Bucket and S3Key; not set, AWS's own. Credentials come from where AWS's tools have them (AWS_ACCESS_KEY_ID, AWS_PROFILE, …)", set: text(func(c *config) *string { return &c.S3Endpoint }, isS3Endpoint)},
+		{key: "s3-region", value: "", kind: "REGION", usage: "its region; not set, that of AWS_REGION or the profile, else us-east-1", set: text(func(c *config) *string { return &c.S3Region }, nil)},
+		{key: "s3-path-style", value: "auto", kind: "auto|true|false", usage: "true names buckets in the path, false in the host name; auto is true where s3-endpoint is set", set: text(func(c *config) *string { return &c.S3PathStyle }, oneOf("auto", "true", "false"))},
 		{key: "debian-mirror", value: "", kind: "URL", usage: "where kiln runtime add fetches Debian packages from; not set, this machine's apt says where", set: text(func(c *config) *string { return &c.DebianMirror }, isMirror)},
 		{key: "debian-keyring", value: "", kind: "FILE", usage: "keys that Debian's index must be signed by; not set, those that this machine has", set: text(func(c *config) *string { return &c.DebianKeyring }, nil)},
 	}

@@ -15,6 +15,7 @@ import (
 
 	"kiln"
 	"kiln/back/blobdir"
+	"kiln/back/s3code"
 	"kiln/back/sqlite"
 	"kiln/box/environment"
 	"kiln/box/rootfs"
@@ -106,7 +107,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		return s, err
 	}
 	s.catalog, err = catalog.Open(ctx, catalog.Options{
-		Store: s.store, Blobs: s.blobs, Preparer: preparer{s.runtimes, s.rootfs}, Inspect: rootfs.Inspect,
+		Store: s.store, Blobs: s.blobs, Objects: s3code.New(c.s3()), Preparer: preparer{s.runtimes, s.rootfs, !s.driver.Capabilities().PrivateFilesystem}, Inspect: rootfs.Inspect,
 		AccountConcurrency: c.AccountConcurrency, Logger: log,
 	})
 	if err != nil {
@@ -241,6 +242,7 @@ func (s *stack) sweepRootfs() {
 	inUse := map[string]bool{}
 	for _, e := range s.worker.Environments() {
 		inUse[e.Package] = true // which may not be the version's any more
+		inUse[e.Layers] = true
 	}
 	known := s.catalog.Packages()
 	err := s.rootfs.GC(func(sha string) bool {
@@ -256,10 +258,14 @@ func (s *stack) sweepRootfs() {
 type preparer struct {
 	runtimes *runtimes.Book
 	rootfs   *rootfs.Cache
+	noLayers bool // the driver has no place of its own for /opt
 }
 
 // Prepare is catalog.Preparer.
 func (p preparer) Prepare(ctx context.Context, v *kiln.Version) error {
+	if p.noLayers && len(v.Config.Layers) > 0 {
+		return kiln.Errorf(kiln.Unsupported, "Layers lie in /opt, of which a function has one of its own only with --sandbox linux.")
+	}
 	rt, err := p.runtimes.Runtime(ctx, v.Config.Runtime, v.Config.Architecture)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ type Info struct {
 	Function    kiln.FunctionID
 	Version     string
 	Package     string // digest of the code it runs, which may not be the version's any more
+	Layers      string // kiln.LayersDigest of the layers it has, "" for none
 	Key         kiln.EnvironmentKey
 	State       string // starting, busy, settling, idle, closing
 	Stale       bool
@@ -32,7 +33,7 @@ func (w *Worker) Environments() []Info {
 		p.mu.Lock()
 		for s := range p.slots {
 			i := Info{
-				Function: p.target.Version.Function, Version: p.target.Version.Name(), Package: p.target.Version.Package.SHA256, Key: p.key, Stale: p.stale,
+				Function: p.target.Version.Function, Version: p.target.Version.Name(), Package: p.target.Version.Package.SHA256, Layers: kiln.LayersDigest(p.target.Version.Config.Layers), Key: p.key, Stale: p.stale,
 				State: stateNames[s.state], Since: s.since, Invocations: s.served, MemoryBytes: s.memory,
 			}
 			list, environments = append(list, i), append(environments, s.env)
