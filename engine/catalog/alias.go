@@ -136,6 +136,7 @@ func (c *Catalog) DeleteAlias(ctx context.Context, id kiln.FunctionID, name stri
 	delete(d.next.aliases, name)
 	d.remove(aliasKey(id, name), a.stored)
 	d.dropURL(kiln.Qualifier(name))
+	d.dropPolicy(kiln.Qualifier(name))
 	return c.commit(ctx, id, d)
 }
 

@@ -20,6 +20,7 @@ type page struct {
 	editions []*edition
 	aliases  map[string]*alias
 	urls     map[kiln.Qualifier]*address // by alias; nil is none
+	policies map[kiln.Qualifier]*rule    // by version or alias; nil is none
 	revision uint64                      // of the function's record in the store
 }
 
@@ -78,6 +79,7 @@ func (p *page) clone() *page {
 	next.editions = slices.Clone(p.editions)
 	next.aliases = maps.Clone(p.aliases)
 	next.urls = maps.Clone(p.urls)
+	next.policies = maps.Clone(p.policies)
 	return &next
 }
 

@@ -29,6 +29,9 @@ func (c *Catalog) DeleteFunction(ctx context.Context, id kiln.FunctionID) error 
 	for q := range p.urls {
 		d.dropURL(q)
 	}
+	for q := range p.policies {
+		d.dropPolicy(q)
+	}
 	return c.commit(ctx, id, d)
 }
 
@@ -56,6 +59,7 @@ func (c *Catalog) DeleteVersion(ctx context.Context, id kiln.FunctionID, q kiln.
 	d := revise(p)
 	d.next.editions = slices.DeleteFunc(d.next.editions, func(x *edition) bool { return x == e })
 	d.remove(versionKey(id, n), e.stored)
+	d.dropPolicy(q)
 	d.retire(e, nil)
 	return c.commit(ctx, id, d)
 }

@@ -122,16 +122,23 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 			id = part.version.Function
 		case *alias:
 			id = part.alias.Function
+		case *rulePart:
+			id = part.id
 		default:
 			continue
 		}
 		p := pages[id]
 		if p == nil {
-			return nil, fmt.Errorf("function %s has versions or aliases but no record of its own", id)
+			return nil, fmt.Errorf("function %s has versions, aliases or policies but no record of its own", id)
 		}
 		switch part := part.(type) {
 		case *alias:
 			p.aliases[part.alias.Name] = part
+		case *rulePart:
+			if p.policies == nil {
+				p.policies = map[kiln.Qualifier]*rule{}
+			}
+			p.policies[part.q] = part.rule
 		case *edition:
 			if part.version.Number == 0 {
 				p.latest = part
@@ -151,6 +158,11 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 		for name, a := range p.aliases {
 			if p.edition(a.main) == nil || a.other >= 0 && p.edition(a.other) == nil {
 				return nil, fmt.Errorf("alias %s of function %s points to a version that is not there", name, id)
+			}
+		}
+		for q := range p.policies {
+			if err := p.owns(q); err != nil {
+				return nil, fmt.Errorf("function %s has the policy of %s, which is not there", id, q)
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 //	f/<account>/<region>/<name>       a function
 //	v/<account>/<region>/<name>/<n>   a version, n has ten digits, 0 is $LATEST
 //	a/<account>/<region>/<name>/<a>   an alias
+//	p/<account>/<region>/<name>/<q>   the policy of a version or an alias, or of $LATEST for the function's own
 //	n/<account>/<region>/<name>       a layer
 //	l/<account>/<region>/<name>/<n>   a version of it, n has ten digits
 const (
@@ -201,6 +202,12 @@ func decodeRecord(r Record, same interner) (any, error) {
 		return decodeLayer(r, kiln.LayerID(id), "")
 	case parts[0] == "l" && len(parts) == 5:
 		return decodeLayer(r, kiln.LayerID(id), parts[4])
+	case parts[0] == "p" && len(parts) == 5:
+		var p policyRecord
+		if err := json.Unmarshal(r.Value, &p); err != nil {
+			return nil, err
+		}
+		return rulePartOf(p, id, parts[4], r.Revision), nil
 	case parts[0] == "a" && len(parts) == 5:
 		var a aliasRecord
 		if err := json.Unmarshal(r.Value, &a); err != nil {
