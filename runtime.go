@@ -25,7 +25,10 @@ type Runtime struct {
 	// it and nothing of the host: it comes from a container image.
 	Whole bool
 	// Dir is the working directory of the runtime's process; "" is /var/task.
-	Dir    string
+	Dir string
+	// Fault is why the process cannot be started at all, as the function's error; nil
+	// when nothing is known to be in its way.
+	Fault  *RuntimeFault
 	Mounts []RuntimeMount
 	// Links are symbolic links of the environment's root, by their places.
 	Links      map[string]string
@@ -34,6 +37,10 @@ type Runtime struct {
 	Release    string
 	ReleaseARN string
 }
+
+// RuntimeFault is an error of a function that has not begun: AWS's error type, and the
+// message without the request id.
+type RuntimeFault struct{ Type, Message string }
 
 // CommandFor gives the command that runs a function of this configuration: its
 // handler filled in, and the language's heap kept at nine tenths of the memory, so

@@ -2,7 +2,10 @@ package image
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -52,7 +55,31 @@ func (i *Image) runtime(v *kiln.Version) kiln.Runtime {
 	if len(rt.Command) > 0 {
 		rt.Command[0] = i.program(rt.Command[0], rt.Dir, rt.Env["PATH"])
 	}
+	rt.Fault = i.fault(&rt)
 	return rt
+}
+
+// fault says why a process can never be started.
+func (i *Image) fault(rt *kiln.Runtime) *kiln.RuntimeFault {
+	const entry = "Runtime.InvalidEntrypoint"
+	switch {
+	case len(rt.Command) == 0:
+		return &kiln.RuntimeFault{Type: entry, Message: "the image has neither ENTRYPOINT nor CMD, and the function no ImageConfig"}
+	case rt.Command[0] == "":
+		return &kiln.RuntimeFault{Type: entry, Message: "the first word of the entry point is empty"}
+	case !path.IsAbs(rt.Command[0]):
+		return &kiln.RuntimeFault{Type: entry, Message: "exec: " + strconv.Quote(rt.Command[0]) + ": executable file not found in $PATH"}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if _, err := i.tree.dir(rt.Dir, false); err != nil {
+		why := "no such file or directory"
+		if !errors.Is(err, fs.ErrNotExist) {
+			why = innermost(err).Error()
+		}
+		return &kiln.RuntimeFault{Type: "Runtime.InvalidWorkingDir", Message: "chdir " + rt.Dir + ": " + why}
+	}
+	return nil
 }
 
 // merged gives what an image says of itself with what the function says instead. As

@@ -20,6 +20,7 @@ type New struct {
 	Config  kiln.Config
 	Zip     []byte
 	Object  *kiln.S3Object // where the package is, when it is not Zip
+	Image   string         // the reference of the image, when the function is one
 	Tags    map[string]string
 	Publish bool // also publish version 1
 }
@@ -44,7 +45,7 @@ func (c *Catalog) CreateFunction(ctx context.Context, n New) (*kiln.Version, err
 	if c.book.page(n.ID) != nil {
 		return nil, exists
 	}
-	pkg, release, err := c.keep(ctx, n.Zip, n.Object)
+	pkg, release, err := c.keep(ctx, code{n.Zip, n.Object, n.Image, n.Config.Architecture})
 	if err != nil {
 		return nil, err
 	}
@@ -86,12 +87,26 @@ func (c *Catalog) CreateFunction(ctx context.Context, n New) (*kiln.Version, err
 	return answer, nil
 }
 
+// code is what a request says of the code of a function: one of the first three.
+type code struct {
+	zip          []byte
+	object       *kiln.S3Object
+	image        string
+	architecture string // of the image
+}
+
 // keep checks a package, stores it, and holds it against removal until release is
-// called: by then the book must refer to it. With an object the package is that.
-func (c *Catalog) keep(ctx context.Context, zip []byte, object *kiln.S3Object) (pkg kiln.Package, release func(), err error) {
-	if object != nil {
-		return c.fetch(ctx, *object)
+// called: by then the book must refer to it. An image is only looked up: it is brought
+// here when its version is prepared.
+func (c *Catalog) keep(ctx context.Context, from code) (pkg kiln.Package, release func(), err error) {
+	switch {
+	case from.image != "":
+		pkg, err = c.resolveImage(ctx, from.image, from.architecture)
+		return pkg, func() {}, err
+	case from.object != nil:
+		return c.fetch(ctx, *from.object)
 	}
+	zip := from.zip
 	pkg, err = c.examine(ctx, zip)
 	if err != nil {
 		return kiln.Package{}, nil, err
@@ -155,6 +170,7 @@ func isKeyPart(s string) bool {
 // cloneConfig gives a configuration that shares nothing with c that could change.
 func cloneConfig(c kiln.Config) kiln.Config {
 	c.Environment = maps.Clone(c.Environment) // nil stays nil, {} stays {}
+	c.Image.EntryPoint, c.Image.Command = slices.Clone(c.Image.EntryPoint), slices.Clone(c.Image.Command)
 	c.Layers = slices.Clone(c.Layers)
 	return c
 }

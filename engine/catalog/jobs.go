@@ -13,6 +13,8 @@ type job struct {
 	id     kiln.FunctionID
 	number int
 	tries  int // how often it was tried already
+	// restore says that the version was in place, and may lack its image now.
+	restore bool
 }
 
 // jobs is the list of what has to be prepared, in order. It is as long as the
@@ -21,14 +23,15 @@ type jobs struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	queue   []job
-	open    int           // jobs that are queued, wait for their time or are at work
-	idle    chan struct{} // closed while open is 0
+	open    int              // jobs that are queued, wait for their time or are at work
+	once    map[job]struct{} // those of addOnce
+	idle    chan struct{}    // closed while open is 0
 	timers  map[*time.Timer]struct{}
 	closed  bool
 }
 
 func newJobs() *jobs {
-	j := &jobs{idle: make(chan struct{}), timers: map[*time.Timer]struct{}{}}
+	j := &jobs{idle: make(chan struct{}), once: map[job]struct{}{}, timers: map[*time.Timer]struct{}{}}
 	j.changed = sync.NewCond(&j.mu)
 	close(j.idle)
 	return j
@@ -40,6 +43,27 @@ func (j *jobs) add(one job) {
 	defer j.mu.Unlock()
 	j.begin()
 	j.push(one)
+}
+
+// addOnce is add for a job that many ask for: as long as it is open, it is not added
+// again.
+func (j *jobs) addOnce(one job) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, known := j.once[one]; known || j.closed {
+		return
+	}
+	j.once[one] = struct{}{}
+	j.begin()
+	j.push(one)
+}
+
+// forget lets addOnce add a job again.
+func (j *jobs) forget(one job) {
+	one.tries = 0
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.once, one)
 }
 
 // later adds a job when a time has passed, unless the list is closed before.

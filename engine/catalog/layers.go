@@ -97,7 +97,7 @@ func (c *Catalog) PublishLayer(ctx context.Context, n NewLayer) (*kiln.LayerVers
 	if err := checkID(kiln.FunctionID(n.ID)); err != nil {
 		return nil, kiln.Errorf(kiln.Invalid, "%q does not name a layer", n.ID.String())
 	}
-	pkg, release, err := c.keep(ctx, n.Zip, n.Object)
+	pkg, release, err := c.keep(ctx, code{zip: n.Zip, object: n.Object})
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // load reads the book and gives the versions that wait for their package.
-func (c *Catalog) load(ctx context.Context) ([]job, error) {
+func (c *Catalog) load(ctx context.Context) ([]*kiln.Version, error) {
 	parts, mark, err := readRecords(ctx, c.o.Store)
 	if err != nil {
 		return nil, err
@@ -34,11 +34,11 @@ func (c *Catalog) load(ctx context.Context) ([]job, error) {
 	if c.shelf.m, err = stackLayers(parts); err != nil {
 		return nil, err
 	}
-	var waiting []job
-	for id, p := range pages {
+	var waiting []*kiln.Version
+	for _, p := range pages {
 		for _, e := range append([]*edition{p.latest}, p.editions...) {
 			if isWaiting(e.version) {
-				waiting = append(waiting, job{id: id, number: e.version.Number})
+				waiting = append(waiting, e.version)
 			}
 		}
 	}
@@ -122,6 +122,8 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 			id = part.version.Function
 		case *alias:
 			id = part.alias.Function
+		case *address:
+			id = part.url.Function
 		case *rulePart:
 			id = part.id
 		default:
@@ -129,11 +131,16 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 		}
 		p := pages[id]
 		if p == nil {
-			return nil, fmt.Errorf("function %s has versions, aliases or policies but no record of its own", id)
+			return nil, fmt.Errorf("function %s has versions, aliases, URLs or policies but no record of its own", id)
 		}
 		switch part := part.(type) {
 		case *alias:
 			p.aliases[part.alias.Name] = part
+		case *address:
+			if p.urls == nil {
+				p.urls = map[kiln.Qualifier]*address{}
+			}
+			p.urls[part.url.Qualifier] = part
 		case *rulePart:
 			if p.policies == nil {
 				p.policies = map[kiln.Qualifier]*rule{}
@@ -158,6 +165,11 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 		for name, a := range p.aliases {
 			if p.edition(a.main) == nil || a.other >= 0 && p.edition(a.other) == nil {
 				return nil, fmt.Errorf("alias %s of function %s points to a version that is not there", name, id)
+			}
+		}
+		for q := range p.urls {
+			if q != "" && p.aliases[string(q)] == nil {
+				return nil, fmt.Errorf("function %s has the URL of an alias %s that is not there", id, q)
 			}
 		}
 		for q := range p.policies {

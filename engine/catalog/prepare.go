@@ -15,18 +15,18 @@ func isWaiting(v *kiln.Version) bool {
 
 // await asks for the preparation of what a committed draft left waiting.
 func (c *Catalog) await(d *draft) {
-	if isWaiting(d.next.latest.version) {
-		c.jobs.add(job{id: d.next.fn.ID})
+	if v := d.next.latest.version; isWaiting(v) {
+		c.queue(v).add(job{id: d.next.fn.ID})
 	}
 	if newest := d.next.newest(); newest != nil && isWaiting(newest.version) {
-		c.jobs.add(job{id: d.next.fn.ID, number: newest.version.Number})
+		c.queue(newest.version).add(job{id: d.next.fn.ID, number: newest.version.Number})
 	}
 }
 
-// prepare takes one job after the other until ctx ends.
-func (c *Catalog) prepare(ctx context.Context) {
+// prepare takes one job after the other from a list until ctx ends.
+func (c *Catalog) prepare(ctx context.Context, from *jobs) {
 	for {
-		one, ok := c.jobs.next()
+		one, ok := from.next()
 		if !ok {
 			return
 		}
@@ -34,9 +34,11 @@ func (c *Catalog) prepare(ctx context.Context) {
 			wait := backoff(one.tries)
 			c.log.WarnContext(ctx, "version is not in place yet", "function", one.id.String(), "version", one.number, "again in", wait, "error", err)
 			one.tries++
-			c.jobs.later(one, wait)
+			from.later(one, wait)
+		} else {
+			from.forget(one)
 		}
-		c.jobs.done()
+		from.done()
 	}
 }
 
@@ -51,6 +53,11 @@ func backoff(tries int) time.Duration {
 // down. Meanwhile the version stays Pending, which is true; only when the platform
 // cannot for as long as the patience lasts, the version fails.
 func (c *Catalog) prepareOne(ctx context.Context, one job) error {
+	if one.restore {
+		if v, err := c.restore(ctx, one); v == nil || err != nil {
+			return err
+		}
+	}
 	p := c.book.page(one.id)
 	if p == nil {
 		return nil
@@ -101,7 +108,10 @@ func (c *Catalog) settle(ctx context.Context, one job, prepared *kiln.Version, r
 	} else {
 		reason, code := why(result)
 		c.log.WarnContext(ctx, "version could not be put in place", "function", one.id.String(), "version", v.Name(), "error", result)
-		if was.serving == nil {
+		switch {
+		case prepared.Status.ReasonCode == restoringCode: // the next call tries again
+			v.Status.State, v.Status.Reason, v.Status.ReasonCode = kiln.Inactive, reason, code
+		case was.serving == nil:
 			v.Status.State, v.Status.Reason, v.Status.ReasonCode = kiln.Failed, reason, code
 		}
 		v.Status.Update, v.Status.UpdateReason, v.Status.UpdateReasonCode = kiln.UpdateFailed, reason, code
@@ -119,7 +129,12 @@ func why(err error) (reason, code string) {
 		return "The function's package could not be put in place.", "InternalError"
 	}
 	switch e.Code {
-	case kiln.BadPackage, kiln.Invalid:
+	case kiln.BadPackage:
+		if e.Reason != "" { // an image has its own
+			return e.Message, e.Reason
+		}
+		return e.Message, "InvalidZipFileException"
+	case kiln.Invalid:
 		return e.Message, "InvalidZipFileException"
 	case kiln.BadRuntime:
 		return e.Message, "InvalidRuntime"

@@ -23,7 +23,9 @@ func (c *Catalog) Publish(ctx context.Context, id kiln.FunctionID, how Publicati
 	}
 	defer handOn()
 	latest := old.latest.version
-	if s := latest.Status; s.State == kiln.Failed || s.Update == kiln.UpdateFailed {
+	if s := latest.Status; s.State == kiln.Inactive {
+		return nil, wrongState(s.State)
+	} else if s.State == kiln.Failed || s.Update == kiln.UpdateFailed {
 		// what would be published has never run and cannot
 		return nil, wrongState(kiln.Failed)
 	}

@@ -18,6 +18,7 @@ import (
 //	f/<account>/<region>/<name>       a function
 //	v/<account>/<region>/<name>/<n>   a version, n has ten digits, 0 is $LATEST
 //	a/<account>/<region>/<name>/<a>   an alias
+//	u/<account>/<region>/<name>/<a>   the URL of an alias, or of $LATEST for the function's own
 //	p/<account>/<region>/<name>/<q>   the policy of a version or an alias, or of $LATEST for the function's own
 //	n/<account>/<region>/<name>       a layer
 //	l/<account>/<region>/<name>/<n>   a version of it, n has ten digits
@@ -80,6 +81,10 @@ type content struct {
 	CPUMode      string            `json:"cpuMode,omitempty"`
 	Logging      logging           `json:"logging,omitzero"`
 	Layers       []layerUse        `json:"layers,omitempty"`
+	PackageType  string            `json:"packageType,omitempty"`
+	Image        image             `json:"image,omitzero"`
+	Reference    string            `json:"imageReference,omitempty"`
+	Resolved     string            `json:"imageResolved,omitempty"`
 	SHA256       string            `json:"sha256"`
 	Size         int64             `json:"size"`
 	Unzipped     int64             `json:"unzipped"`
@@ -91,6 +96,16 @@ type logging struct {
 	ApplicationLevel string `json:"application,omitempty"`
 	SystemLevel      string `json:"system,omitempty"`
 }
+
+// image is kiln.ImageConfig as it is stored.
+type image struct {
+	EntryPoint       []string `json:"entryPoint,omitempty"`
+	Command          []string `json:"command,omitempty"`
+	WorkingDirectory string   `json:"workingDirectory,omitempty"`
+}
+
+// IsZero reports whether nothing of an image is replaced.
+func (i image) IsZero() bool { return kiln.ImageConfig(i).IsZero() }
 
 type status struct {
 	State            string `json:"state"`
@@ -114,6 +129,7 @@ func contentOf(v *kiln.Version) content {
 		Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
 		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode,
 		Logging: logging(c.Logging), Layers: layersOf(c.Layers),
+		PackageType: c.PackageType, Image: image(c.Image), Reference: v.Package.Image, Resolved: v.Package.ImageResolved,
 		SHA256: v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
 	}
 }
@@ -125,8 +141,9 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
 			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode,
 			Logging: kiln.Logging(c.Logging), Layers: layerUses(c.Layers),
+			PackageType: c.PackageType, Image: kiln.ImageConfig(c.Image),
 		},
-		Package: kiln.Package{SHA256: c.SHA256, Size: c.Size, UnzippedSize: c.Unzipped},
+		Package: kiln.Package{SHA256: c.SHA256, Size: c.Size, UnzippedSize: c.Unzipped, Image: c.Reference, ImageResolved: c.Resolved},
 	}
 }
 
@@ -202,6 +219,12 @@ func decodeRecord(r Record, same interner) (any, error) {
 		return decodeLayer(r, kiln.LayerID(id), "")
 	case parts[0] == "l" && len(parts) == 5:
 		return decodeLayer(r, kiln.LayerID(id), parts[4])
+	case parts[0] == "u" && len(parts) == 5:
+		var u urlRecord
+		if err := json.Unmarshal(r.Value, &u); err != nil {
+			return nil, err
+		}
+		return addressOf(u, id, parts[4], r.Revision), nil
 	case parts[0] == "p" && len(parts) == 5:
 		var p policyRecord
 		if err := json.Unmarshal(r.Value, &p); err != nil {

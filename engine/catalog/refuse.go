@@ -44,8 +44,12 @@ func checkRevision(wanted, latest string) error {
 	return nil
 }
 
-// codeSHA256 gives the digest of a package as the API shows it: base64.
+// codeSHA256 gives the digest of a package as the API shows it: of a zip base64, of an
+// image hex.
 func codeSHA256(p kiln.Package) string {
+	if p.Image != "" {
+		return p.SHA256
+	}
 	raw, err := hex.DecodeString(p.SHA256)
 	if err != nil {
 		return ""

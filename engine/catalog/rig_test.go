@@ -27,6 +27,7 @@ type rig struct {
 
 	patience time.Duration
 	objects  catalog.Objects
+	images   catalog.Images
 }
 
 // preparer puts versions in place as a test wants.
@@ -103,7 +104,7 @@ func (r *rig) open(t test) {
 		}
 	}
 	c, err := catalog.Open(t.Context(), catalog.Options{
-		Store: r.store, Blobs: r.blobs, Preparer: r.preps, SweepEvery: -1, Patience: r.patience, Objects: r.objects,
+		Store: r.store, Blobs: r.blobs, Preparer: r.preps, SweepEvery: -1, Patience: r.patience, Objects: r.objects, Images: r.images,
 		Inspect: func(z io.ReaderAt, size int64) (int64, error) {
 			text, err := io.ReadAll(io.NewSectionReader(z, 0, size))
 			if err == nil && strings.HasPrefix(string(text), "broken") {

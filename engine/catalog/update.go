@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 
 	"kiln"
@@ -10,6 +11,7 @@ import (
 type CodeUpdate struct {
 	Zip          []byte
 	Object       *kiln.S3Object // where the package is, when it is not Zip
+	Image        string         // the reference of the image, when the function is one
 	Architecture string         // "" keeps it
 	Publish      bool
 	DryRun       bool   // check everything, change nothing
@@ -27,8 +29,16 @@ func (c *Catalog) UpdateCode(ctx context.Context, id kiln.FunctionID, u CodeUpda
 	if err := p.mayChange(u.RevisionID); err != nil {
 		return nil, err
 	}
+	config := p.latest.version.Config
+	if err := fitsPackageType(&config, u.Image != ""); err != nil {
+		return nil, err
+	}
+	from := code{u.Zip, u.Object, u.Image, cmp.Or(u.Architecture, config.Architecture)}
 	change := func(pkg kiln.Package) func(*kiln.Version) error {
 		return func(v *kiln.Version) error {
+			if err := fitsPackageType(&v.Config, pkg.Image != ""); err != nil {
+				return err // it is another function by now
+			}
 			v.Package = pkg
 			if u.Architecture != "" {
 				v.Config.Architecture = u.Architecture
@@ -37,7 +47,7 @@ func (c *Catalog) UpdateCode(ctx context.Context, id kiln.FunctionID, u CodeUpda
 		}
 	}
 	if u.DryRun {
-		pkg, err := c.wouldKeep(ctx, u)
+		pkg, err := c.wouldKeep(ctx, from)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +57,7 @@ func (c *Catalog) UpdateCode(ctx context.Context, id kiln.FunctionID, u CodeUpda
 		}
 		return &would, checkSum(&would)
 	}
-	pkg, release, err := c.keep(ctx, u.Zip, u.Object)
+	pkg, release, err := c.keep(ctx, from)
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +66,11 @@ func (c *Catalog) UpdateCode(ctx context.Context, id kiln.FunctionID, u CodeUpda
 }
 
 // wouldKeep judges the package of a dry run. Nothing refers to it afterwards.
-func (c *Catalog) wouldKeep(ctx context.Context, u CodeUpdate) (kiln.Package, error) {
-	if u.Object == nil {
-		return c.examine(ctx, u.Zip)
+func (c *Catalog) wouldKeep(ctx context.Context, from code) (kiln.Package, error) {
+	if from.object == nil && from.image == "" {
+		return c.examine(ctx, from.zip)
 	}
-	pkg, release, err := c.fetch(ctx, *u.Object)
+	pkg, release, err := c.keep(ctx, from)
 	if err == nil {
 		release()
 	}

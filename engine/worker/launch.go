@@ -32,10 +32,18 @@ type Runtimes interface {
 	Runtime(ctx context.Context, identifier, arch string) (kiln.Runtime, error)
 }
 
+// Images puts container images in place.
+type Images interface {
+	// Place gives what the environments of a version are made of. Its image was brought
+	// here before.
+	Place(ctx context.Context, v *kiln.Version) (kiln.Runtime, kiln.Rootfs, error)
+}
+
 // BuilderOptions is what a Builder is made of.
 type BuilderOptions struct {
 	Runtimes Runtimes
 	Rootfs   Rootfs
+	Images   Images // nil runs none
 	Driver   sandbox.Driver
 	Sink     telemetry.Sink
 	// CPU is the mode of functions that ask for none; "" is kiln.CPUBurst.
@@ -72,13 +80,9 @@ func NewBuilder(o BuilderOptions) (*Builder, error) {
 // returns when the init has begun. Nothing is left of a launch that failed.
 func (b *Builder) Launch(ctx context.Context, key kiln.EnvironmentKey, target kiln.Target) (Environment, error) {
 	v := target.Version
-	rt, err := b.o.Runtimes.Runtime(ctx, v.Config.Runtime, v.Config.Architecture)
+	rt, files, err := b.place(ctx, v)
 	if err != nil {
-		return nil, fmt.Errorf("finding the runtime: %w", err)
-	}
-	files, err := b.o.Rootfs.Prepare(ctx, v, rt)
-	if err != nil {
-		return nil, fmt.Errorf("preparing the files: %w", err)
+		return nil, err
 	}
 	id := strings.ReplaceAll(kiln.NewID(), "-", "")
 	began := time.Now()
@@ -91,6 +95,29 @@ func (b *Builder) Launch(ctx context.Context, key kiln.EnvironmentKey, target ki
 		Sink: b.o.Sink, InitTimeout: b.o.InitTimeout, MilliCPU: b.quota(v.Config),
 		SandboxTime: time.Since(began), Inside: b.o.Inside, Stream: b.o.Stream, Logger: b.o.Logger,
 	})}, nil
+}
+
+// place gives the runtime and the files of a version.
+func (b *Builder) place(ctx context.Context, v *kiln.Version) (kiln.Runtime, kiln.Rootfs, error) {
+	if v.Config.FromImage() {
+		if b.o.Images == nil {
+			return kiln.Runtime{}, kiln.Rootfs{}, kiln.Errorf(kiln.Unsupported, "This server runs no container images.")
+		}
+		rt, files, err := b.o.Images.Place(ctx, v)
+		if err != nil {
+			err = fmt.Errorf("preparing the image: %w", err)
+		}
+		return rt, files, err
+	}
+	rt, err := b.o.Runtimes.Runtime(ctx, v.Config.Runtime, v.Config.Architecture)
+	if err != nil {
+		return kiln.Runtime{}, kiln.Rootfs{}, fmt.Errorf("finding the runtime: %w", err)
+	}
+	files, err := b.o.Rootfs.Prepare(ctx, v, rt)
+	if err != nil {
+		return kiln.Runtime{}, kiln.Rootfs{}, fmt.Errorf("preparing the files: %w", err)
+	}
+	return rt, files, nil
 }
 
 // quota gives the processor time that a function may use during invocations, in
