@@ -35,8 +35,8 @@ type Options struct {
 	// Places are the only directories where interpreters are sought; nil is the
 	// search path and the places that version managers use.
 	Places []string
-	// Host is the root directory whose apt configuration says where Debian is; "" is
-	// "/".
+	// Host is the root directory whose apt configuration says where Debian is, and whose
+	// /proc which emulators the kernel has; "" is "/".
 	Host string
 	// DebianMirror and DebianKeyring replace what that configuration says.
 	DebianMirror, DebianKeyring string
@@ -142,10 +142,8 @@ func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (ki
 	if !ok {
 		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime, "kiln does not serve the runtime %q; `kiln runtime ls` lists those that it does", identifier)
 	}
-	if architecture != "" && architecture != hostArchitecture() {
-		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime,
-			"this machine runs %s code, not %s: create the function with architecture %s",
-			hostArchitecture(), architecture, hostArchitecture())
+	if err := b.Runs(architecture); err != nil {
+		return kiln.Runtime{}, err
 	}
 	if d.Missing != "" {
 		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime,
@@ -155,6 +153,11 @@ func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (ki
 	b.warn(d)
 	if !d.interpreted() {
 		return d.compiled(), nil
+	}
+	if Foreign(architecture) {
+		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime,
+			"this machine has interpreters of %s alone, and emulates %s for programs only (provided.al2023): create the function with architecture %s",
+			hostArchitecture(), architecture, hostArchitecture())
 	}
 	found, err := b.find(ctx, d)
 	if err != nil {

@@ -98,17 +98,14 @@ func TestTheHeapOfNodeIsKeptBelowTheMemory(t *testing.T) {
 }
 
 func TestWhatCannotBeServedSaysWhyAndWhatToDo(t *testing.T) {
-	book := open(t, t.TempDir(), runtimes.Options{})
-	other := "arm64"
-	if hostMachine() == other {
-		other = "x86_64"
-	}
+	book := open(t, t.TempDir(), runtimes.Options{Host: t.TempDir()})
+	other, _ := foreign()
 	cases := []struct{ identifier, architecture, want string }{
 		{"java21", "", "no Java 21 was found on this machine, so java21 functions cannot run; this machine's apt has no source of Debian: name one with --debian-mirror URL, or debian-mirror in kiln.yaml; then run `kiln runtime add java21`, or install it so that java is on the PATH, in JAVA_HOME, or below /usr/lib/jvm, sdkman, jenv, asdf, mise, /opt or /usr/local"},
 		{"ruby3.4", "", "no Ruby 3.4 was found on this machine, so ruby3.4 functions cannot run; install it so that ruby is on the PATH or below rbenv, rvm, chruby, asdf, mise, /opt or /usr/local"},
 		{"dotnet8", "", "runtime dotnet8 cannot be served: kiln has no bootstrap for .NET yet; a custom runtime (provided.al2023) that brings its own interpreter works today"},
 		{"cobol85", "", "kiln does not serve the runtime \"cobol85\"; `kiln runtime ls` lists those that it does"},
-		{"provided.al2023", other, "this machine runs " + hostMachine() + " code, not " + other + ": create the function with architecture " + hostMachine()},
+		{"provided.al2023", other, "this machine runs " + hostMachine() + " code, not " + other + ": create the function with architecture " + hostMachine() + ", or install an emulator that the kernel knows (package qemu-user-static)"},
 		{"python3.14", "", "no Python 3.14 was found on this machine, so python3.14 functions cannot run; this machine's apt has no source of Debian: name one with --debian-mirror URL, or debian-mirror in kiln.yaml; then run `kiln runtime add python3.14`, or install it so that python3.14 is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local"},
 		{"python3.12", "", "no Python 3.12 was found on this machine, so python3.12 functions cannot run; install it so that python3.12 is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local"},
 		{"nodejs24.x", "", "no Node.js 24 was found on this machine, so nodejs24.x functions cannot run; run `kiln runtime add nodejs24.x`, or install it so that node is on the PATH or below nvm, fnm, volta, asdf, mise, n, /opt or /usr/local"},

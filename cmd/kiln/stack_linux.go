@@ -261,13 +261,15 @@ type preparer struct {
 	noLayers bool // the driver has no place of its own for /opt
 }
 
-// Prepare is catalog.Preparer.
+// Prepare is catalog.Preparer. A function for an architecture that this machine does not
+// run is accepted and refused when it is called: an emulator may come, and whoever
+// deploys the same to AWS need not know.
 func (p preparer) Prepare(ctx context.Context, v *kiln.Version) error {
 	if p.noLayers && len(v.Config.Layers) > 0 {
 		return kiln.Errorf(kiln.Unsupported, "Layers lie in /opt, of which a function has one of its own only with --sandbox linux.")
 	}
 	rt, err := p.runtimes.Runtime(ctx, v.Config.Runtime, v.Config.Architecture)
-	if err != nil {
+	if err != nil && !runtimes.Foreign(v.Config.Architecture) {
 		return err
 	}
 	_, err = p.rootfs.Prepare(ctx, v, rt)
