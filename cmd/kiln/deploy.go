@@ -33,8 +33,8 @@ one of that name up to date, and wait until it can be called.
 Runtime and handler come from the code: a bootstrap file, a Go main package (which is
 built for Linux), or a handler in lambda_function.py, handler.py, app.py, main.py,
 index.mjs, index.js and the like. A file function.yaml in the folder can say more, by
-the names of the flags, with environment (a table) and exclude (a list of patterns);
-flags win. What neither says stays as it is on the server.
+the names of the flags, with environment (a table), exclude (a list of patterns) and
+layers (a list); flags win. What neither says stays as it is on the server.
 
 The ARN goes to stdout, all else to stderr.`,
 		Example: `  kiln deploy examples/hello-go
@@ -99,6 +99,9 @@ func (d *deployment) run(ctx context.Context) (*client.FunctionConfiguration, er
 		return nil, err
 	}
 	if err := d.settleArchitecture(ctx, existing); err != nil {
+		return nil, err
+	}
+	if err := d.settleLayers(ctx); err != nil {
 		return nil, err
 	}
 	if err := d.pack(ctx); err != nil {
@@ -187,9 +190,7 @@ func (d *deployment) create(ctx context.Context) (*client.FunctionConfiguration,
 	if f.Environment != nil {
 		in.Environment = &client.Environment{Variables: f.Environment}
 	}
-	if f.CPU != "" {
-		in.Tags = map[string]string{cpuTag: f.CPU}
-	}
+	in.Layers, in.Tags = f.Layers, f.tags()
 	if _, err := d.CreateFunction(ctx, in); err != nil {
 		return nil, err
 	}
@@ -200,34 +201,10 @@ func (d *deployment) create(ctx context.Context) (*client.FunctionConfiguration,
 	return c, err
 }
 
-// cpuTag is what a function is created with to share the processor in a way of its own.
-const cpuTag = "kiln:cpu"
-
-// keepsCPU refuses to go on when the function that exists shares the processor in
-// another way than it should: no call of Lambda's API changes that.
-func (d *deployment) keepsCPU(ctx context.Context) error {
-	f := d.function
-	if f.CPU == "" {
-		return nil
-	}
-	got, err := d.GetFunction(ctx, &client.GetFunctionRequest{FunctionName: f.Name})
-	if err != nil {
-		return err
-	}
-	have, given := got.Tags[cpuTag]
-	switch {
-	case have == f.CPU:
-		return nil
-	case !given:
-		have = "the server's way"
-	}
-	return usagef("%s was created with cpu: %s, and %s is asked for: only creation sets it; delete the function first (kiln rm %s)", f.Name, have, f.CPU, f.Name)
-}
-
 // update sends the code if it differs, then the settings that differ.
 func (d *deployment) update(ctx context.Context, existing *client.FunctionConfiguration) (*client.FunctionConfiguration, error) {
 	f := d.function
-	if err := d.keepsCPU(ctx); err != nil {
+	if err := d.keepsTags(ctx); err != nil {
 		return nil, err
 	}
 	var done []string
@@ -302,6 +279,13 @@ func (d *deployment) differences(c *client.FunctionConfiguration) (*client.Updat
 	}
 	if f.Environment != nil && !maps.Equal(f.Environment, have) {
 		in.Environment, changed = &client.Environment{Variables: f.Environment}, true
+	}
+	var layers []string
+	for _, l := range c.Layers {
+		layers = append(layers, value(l.Arn))
+	}
+	if f.Layers != nil && !slices.Equal(f.Layers, layers) {
+		in.Layers, changed = f.Layers, true
 	}
 	return in, changed
 }

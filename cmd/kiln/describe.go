@@ -105,6 +105,9 @@ func (d *description) rows() [][]string {
 	if c.EphemeralStorage != nil {
 		add("/tmp", fmt.Sprintf("%d MB", value(c.EphemeralStorage.Size)))
 	}
+	for _, l := range c.Layers {
+		add("Layer", value(l.Arn)+", "+bytesText(value(l.CodeSize)))
+	}
 	add("Role", value(c.Role))
 	add("Code", bytesText(value(c.CodeSize))+", sha256 "+value(c.CodeSha256))
 	add("Modified", value(c.LastModified))

@@ -25,7 +25,8 @@ type function struct {
 	Timeout                                                 time.Duration
 	Environment                                             map[string]string // nil is not said
 	Exclude                                                 []string
-	CPU                                                     string // "" is not said
+	CPU, Network                                            string   // "" is not said
+	Layers                                                  []string // as the user wrote them; nil is not said
 
 	source *pack.Source
 }
@@ -36,8 +37,8 @@ type functionKey struct {
 	set              func(*function, string) error
 }
 
-// functionKeys is the table of settings with one value. environment and exclude
-// are a table and a list in the file.
+// functionKeys is the table of settings with one value. environment is a table in the
+// file, exclude and layers are lists.
 func functionKeys() []functionKey {
 	return []functionKey{
 		{"name", "NAME", "name of the function (default: that of the folder or file)", func(f *function, s string) error { f.Name = s; return nil }},
@@ -49,6 +50,7 @@ func functionKeys() []functionKey {
 		{"storage", "MB", "size of /tmp, 512 to 10240 (default 512)", func(f *function, s string) error { return megabytes(&f.Storage, s) }},
 		{"architecture", "x86_64|arm64", "of the program (default: from the code, or the server's)", func(f *function, s string) error { f.Architecture = s; return nil }},
 		{"cpu", "strict|burst", "how it shares the processor, given when it is created (default: as the server says)", cpuMode},
+		{"network", "outbound|none", "none lets it open no connections to the outside, given when it is created (default outbound)", networkMode},
 		{"role", "ARN", "execution role that the function is told of (default: one named kiln)", func(f *function, s string) error { f.Role = s; return nil }},
 	}
 }
@@ -74,6 +76,14 @@ func wholeSeconds(f *function, s string) error {
 	return nil
 }
 
+func networkMode(f *function, s string) error {
+	if s != "outbound" && s != "none" {
+		return errors.New("outbound or none is expected")
+	}
+	f.Network = s
+	return nil
+}
+
 func cpuMode(f *function, s string) error {
 	if s != kiln.CPUStrict && s != kiln.CPUBurst {
 		return errors.New("strict or burst is expected")
@@ -95,6 +105,7 @@ func functionFlags(cmd *cobra.Command, except ...string) (read func(path string)
 		cmd.Flags().Var(v, k.key, k.usage)
 	}
 	env := cmd.Flags().StringArray("env", nil, "environment variable of the function, `NAME=VALUE`; may be repeated")
+	layers := cmd.Flags().StringArray("layer", nil, "layer of the function, as `NAME:VERSION`, name (its newest version) or ARN; may be repeated, later ones over earlier ones")
 	return func(path string) (*function, error) {
 		f, err := readFunction(path)
 		if err != nil {
@@ -117,6 +128,9 @@ func functionFlags(cmd *cobra.Command, except ...string) (read func(path string)
 				f.Environment = map[string]string{}
 			}
 			f.Environment[name] = value
+		}
+		if *layers != nil {
+			f.Layers = *layers
 		}
 		return f, f.settle()
 	}
@@ -161,12 +175,17 @@ func (f *function) apply(e yamlEntry) error {
 	case e.key == "exclude" && e.form == formList:
 		f.Exclude = slices.Clone(e.list)
 		return pack.CheckPatterns(e.list)
+	case e.key == "layers" && e.form == formList:
+		f.Layers = append([]string{}, e.list...)
+		return nil
+	case e.key == "layers":
+		return errors.New("layers: a list of names with versions or ARNs is expected, such as [tools:2]")
 	case e.key == "environment":
 		return errors.New("environment: a table of names and values is expected")
 	case e.key == "exclude":
 		return errors.New("exclude: a list of names or patterns is expected")
 	}
-	known := []string{"environment", "exclude"}
+	known := []string{"environment", "exclude", "layers"}
 	for _, k := range functionKeys() {
 		if k.key != e.key {
 			known = append(known, k.key)

@@ -22,7 +22,7 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
   kiln run . --event event.json --memory 1769 --timeout 30s`,
 		Args: exactly("a folder, a zip or a program"),
 	}
-	read := functionFlags(cmd, "role")
+	read := functionFlags(cmd, "role", "network") // whose flag is the server's here
 	given := settingFlags(w, cmd, "data-dir", "sandbox", "network", "cpu-mode", "log-level")
 	event := cmd.Flags().StringP("event", "e", "", "the event: `FILE` or - for stdin (default none)")
 	quiet := cmd.Flags().BoolP("quiet", "q", false, "no log on stderr")
@@ -30,6 +30,9 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 		f, err := read(args[0])
 		if err != nil {
 			return err
+		}
+		if len(f.Layers) > 0 {
+			return usagef("%s has layers, and layers are kept by a server: start one (kiln serve), then kiln deploy and kiln invoke", f.Name)
 		}
 		c, choices, err := load(w, given())
 		if err != nil {
