@@ -52,7 +52,7 @@ var rooms = map[string][]string{
 	"door/auth":          {"", "door/auth/policy"},
 	"door/auth/policy":   {},
 	"door/auth/accounts": {"", "door/auth", "door/auth/policy"},
-	"door/api":           {"", "telemetry", "door/lambda", "door/auth"},
+	"door/api":           {"", "telemetry", "door/lambda", "door/auth", "door/auth/accounts", "door/auth/policy"},
 	"door/console":       {"", "door/auth"},
 
 	"client":         {},

@@ -4,8 +4,6 @@
 package telemetry
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"kiln"
@@ -20,14 +18,20 @@ type Type string
 
 // Types of events.
 const (
-	InitStart  Type = "platform.initStart"
-	InitReport Type = "platform.initReport"
-	Start      Type = "platform.start"
-	End        Type = "platform.runtimeDone"
-	Report     Type = "platform.report"
-	Fault      Type = "platform.fault" // a line of the platform about a crash or timeout
-	Dropped    Type = "platform.logsDropped"
-	Line       Type = "function" // one line that the function wrote, without its newline
+	InitStart       Type = "platform.initStart"
+	InitRuntimeDone Type = "platform.initRuntimeDone"
+	InitReport      Type = "platform.initReport"
+	Start           Type = "platform.start"
+	RuntimeDone     Type = "platform.runtimeDone" // the runtime is done; extensions may not be
+	End             Type = "platform.end"
+	Report          Type = "platform.report"
+	Fault           Type = "platform.fault"     // a line of the platform about a crash or timeout
+	Extension       Type = "platform.extension" // an extension registered or failed
+	Subscription    Type = "platform.telemetrySubscription"
+	LogsSubscribed  Type = "platform.logsSubscription" // the same by the older Logs API
+	Dropped         Type = "platform.logsDropped"
+	Line            Type = "function"  // one record that the function wrote
+	ExtensionLine   Type = "extension" // one record that an extension wrote
 )
 
 // Source is where an event comes from; one value is shared by all events of an
@@ -38,67 +42,63 @@ type Source struct {
 	Group       string // "/aws/lambda/NAME"
 	Stream      string // "2026/11/24/[$LATEST]0123…"
 	Environment string // id of the environment
+	InitType    kiln.InitType
+	MemoryMB    int // limit of the environment
+	Logging     kiln.Logging
 }
 
-// Event is one thing that happened. Which members are set depends on Type.
+// Event is one thing that happened. Which members are set depends on Type; those of
+// one type are together.
 type Event struct {
 	Time      time.Time
 	Type      Type
 	Source    *Source
 	RequestID string
-	Line      []byte // Line, Fault: the text; not changed after Emit
-	Report    kiln.Report
-	Phase     string // InitReport: "init" or "invoke"
-	Runtime   string // InitStart: "python:3.11.v1"
-	ARN       string // InitStart: the runtime version's ARN
-	Count     int64  // Dropped: records
+	// Line is the text of Line, ExtensionLine and Fault, without a newline at its end.
+	// It is not changed after Emit.
+	Line  []byte
+	Level string // Line, ExtensionLine: "" is none
+
+	// Report measures what ended: all of it in Report, Duration, Status and ErrorType in
+	// RuntimeDone, Init, Status and ErrorType in InitReport and InitRuntimeDone.
+	Report kiln.Report
+	Spans  []Span // Report, RuntimeDone
+	Bytes  int64  // RuntimeDone: of the answer; Dropped: of the records
+	Phase  string // InitStart, InitRuntimeDone, InitReport: PhaseInit or PhaseInvoke
+
+	Runtime string // InitStart: "python:3.11.v1"
+	ARN     string // InitStart: the runtime version's; Start: the function's, as invoked
+	Trace   string // Start, RuntimeDone, Report: X-Amzn-Trace-Id
+	Tenant  string // Start
+
+	Name  string   // Extension, Subscription, LogsSubscribed: of the extension
+	State string   // the same: "Ready", "Subscribed"
+	Names []string // Extension: its events; the subscriptions: their types
+
+	Count  int64  // Dropped: records
+	Reason string // Dropped
 }
 
-// Text gives the event as one line of AWS's text log format, without newline.
-func (e *Event) Text() string {
-	switch e.Type {
-	case InitStart:
-		return "INIT_START Runtime Version: " + e.Runtime + "\tRuntime Version ARN: " + e.ARN
-	case InitReport:
-		status := e.Report.Status
-		if status == kiln.StatusFailure {
-			status = kiln.StatusError // the word of the text format
-		}
-		s := fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: %s", ms(e.Report.Init), e.Phase, status)
-		if e.Report.ErrorType != "" {
-			s += "\tError Type: " + e.Report.ErrorType
-		}
-		return s
-	case Start:
-		return "START RequestId: " + e.RequestID + " Version: " + e.Source.Version
-	case End:
-		return "END RequestId: " + e.RequestID
-	case Report:
-		return e.report()
-	case Dropped:
-		return fmt.Sprintf("LOGS_DROPPED Records: %d", e.Count)
-	}
-	return string(e.Line)
+// Phases of an init: one of its own, or inside an invocation that had to wait for it.
+const (
+	PhaseInit   = "init"
+	PhaseInvoke = "invoke"
+)
+
+// Span is a part of the time of what an event measures.
+type Span struct {
+	Name     string
+	Start    time.Time
+	Duration time.Duration
 }
 
-func (e *Event) report() string {
-	r := &e.Report
-	var b strings.Builder
-	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB",
-		e.RequestID, ms(r.Duration), r.Billed.Milliseconds(), r.MemoryMB, r.MaxMemoryMB)
-	if r.Init > 0 {
-		fmt.Fprintf(&b, "\tInit Duration: %.2f ms", ms(r.Init))
-	}
-	switch r.Status {
-	case kiln.StatusTimeout:
-		b.WriteString("\tStatus: timeout")
-	case kiln.StatusFailure: // an error that the handler returned has no status on AWS
-		b.WriteString("\tStatus: error")
-		if r.ErrorType != "" {
-			b.WriteString("\tError Type: " + r.ErrorType)
-		}
-	}
-	return b.String()
-}
+// Names of spans.
+const (
+	ResponseLatency   = "responseLatency"   // until the answer began
+	ResponseDuration  = "responseDuration"  // from there until it was here
+	RuntimeOverhead   = "runtimeOverhead"   // from there until the runtime asked for work
+	ExtensionOverhead = "extensionOverhead" // from there until the extensions did
+)
 
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+// failed reports whether what the event measures did not end well.
+func (e *Event) failed() bool { return e.Report.Status != "" && e.Report.Status != kiln.StatusSuccess }

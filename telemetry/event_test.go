@@ -34,6 +34,10 @@ func TestEventsReadAsTheLinesOfAWS(t *testing.T) {
 		{telemetry.Event{Type: telemetry.Report, RequestID: id, Report: failed}, measured},
 		{telemetry.Event{Type: telemetry.Line, Line: []byte("as written\ttabs and all")}, "as written\ttabs and all"},
 		{telemetry.Event{Type: telemetry.Dropped, Count: 12}, "LOGS_DROPPED Records: 12"},
+		{telemetry.Event{Type: telemetry.InitReport, Phase: "init", Report: kiln.Report{Init: time.Millisecond, Status: kiln.StatusSuccess}}, "INIT_REPORT Init Duration: 1.00 ms\tPhase: init"},
+		{telemetry.Event{Type: telemetry.Extension, Name: "x", State: "Ready", Names: []string{"INVOKE", "SHUTDOWN"}}, "EXTENSION\tName: x\tState: Ready\tEvents: [INVOKE, SHUTDOWN]"},
+		{telemetry.Event{Type: telemetry.Subscription, Name: "x", State: "Subscribed", Names: []string{"platform", "function"}}, "TELEMETRY\tName: x\tState: Subscribed\tTypes: [Platform, Function]"},
+		{telemetry.Event{Type: telemetry.LogsSubscribed, Name: "x", State: "Subscribed", Names: []string{"platform"}}, "LOGS\tName: x\tState: Subscribed\tTypes: [Platform]"},
 	} {
 		if got := c.event.Text(); got != c.want {
 			t.Errorf("got  %q\nwant %q", got, c.want)

@@ -32,6 +32,7 @@ func (e *Environment) do(a action) {
 		default: // the owner did not take the last one
 		}
 	case freeze:
+		e.pauseTaps()
 		if err := e.sandbox.Freeze(); err != nil {
 			e.trouble("freeze", err)
 		}
@@ -39,6 +40,7 @@ func (e *Environment) do(a action) {
 		if err := e.sandbox.Thaw(); err != nil {
 			e.trouble("thaw", err)
 		}
+		e.resumeTaps()
 	case deliver:
 		e.deliver()
 	case deliverAgain:
@@ -72,6 +74,8 @@ func (e *Environment) trouble(doing string, err error) {
 func (e *Environment) startRuntime() {
 	e.firstInit = e.initBegan.IsZero()
 	e.initBegan = time.Now()
+	e.journal.keepEarly(true)
+	e.tellInitStart()
 	if e.limited {
 		if err := e.sandbox.Limit(0); err != nil {
 			e.trouble("lift the limit", err)
@@ -108,6 +112,8 @@ func (e *Environment) endInit() {
 	if e.firstInit {
 		e.coldInit = time.Since(e.initBegan)
 	}
+	e.tellInit(kiln.Report{Init: time.Since(e.initBegan), Status: kiln.StatusSuccess})
+	e.journal.keepEarly(false)
 	if e.milliCPU > 0 && !e.limited {
 		if err := e.sandbox.Limit(e.milliCPU); err != nil {
 			e.trouble("limit", err)
@@ -125,11 +131,8 @@ func (e *Environment) reportInit() {
 	} else {
 		r.ErrorType = e.fault.errorType
 	}
-	phase, id := "init", ""
-	if !e.firstInit {
-		phase, id = "invoke", e.call.inv.ID
-	}
-	e.journal.platform(telemetry.Event{Type: telemetry.InitReport, RequestID: id, Phase: phase, Report: r})
+	e.tellInit(r)
+	e.journal.keepEarly(false)
 }
 
 // deliver says START and gives the event to the runtime.
@@ -138,7 +141,7 @@ func (e *Environment) deliver() {
 		return // the box could not be made ready; the function is to see nothing
 	}
 	c := e.call
-	e.start()
+	e.tellStart()
 	c.event = rapi.Event{
 		RequestID:     c.inv.ID,
 		InvocationID:  c.inv.Attempt,
@@ -166,19 +169,12 @@ func (e *Environment) hand() {
 	w.told <- told{event: &e.call.event}
 }
 
-// start says START, once for each invocation.
-func (e *Environment) start() {
-	if !e.call.started {
-		e.call.started = true
-		e.journal.start()
-	}
-}
-
 // answer gives the caller what the runtime answered, unless it wants the tail too.
 func (e *Environment) answer() {
 	e.journal.catchUp()
 	p := e.post
-	e.call.latency, e.call.size = time.Since(e.armed), int64(len(p.payload))
+	e.call.took = time.Since(e.armed)
+	e.call.latency, e.call.size = e.call.took, int64(len(p.payload))
 	if p.fault != nil {
 		e.blame(p.fault)
 		e.conclude(p.fault.answer(e.call.inv.ID))
@@ -200,7 +196,7 @@ func (e *Environment) failCall() {
 		c.finish(nil, &kiln.Error{Code: kiln.Internal, Message: "The function was stopped because its environment was closed."})
 		return
 	}
-	e.start()
+	e.tellStart()
 	e.tellFault()
 	e.measure(time.Now())
 	e.conclude(e.fault.answer(c.inv.ID))
@@ -276,6 +272,8 @@ func (e *Environment) endInvocation() {
 	if c == nil {
 		return // it was refused
 	}
+	extended := !c.doneAt.IsZero()
+	e.tellRuntimeDone()
 	r := e.report()
 	e.tellFault()
 	e.journal.finish()
@@ -284,7 +282,7 @@ func (e *Environment) endInvocation() {
 		e.measure(now)
 	}
 	r.MaxMemoryMB = e.meter.peakMB
-	tail := e.journal.report(c.inv.ID, r)
+	tail := e.tellReport(c, r, extended)
 	e.coldInit = 0
 	if !c.answered {
 		c.outcome.Tail, c.outcome.Report = tail, r
@@ -296,7 +294,7 @@ func (e *Environment) endInvocation() {
 func (e *Environment) kill() {
 	err := e.sandbox.KillAll()
 	e.endLife()
-	e.journal.catchUp()
+	e.journal.ended()
 	if err != nil {
 		e.trouble("kill", err)
 	}

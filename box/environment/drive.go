@@ -18,7 +18,6 @@ func (e *Environment) run(sink telemetry.Sink) {
 		e.logger.Error("no log pipe", "error", err)
 		e.must(closed)
 	} else {
-		e.journal.platform(telemetry.Event{Type: telemetry.InitStart, Runtime: e.runtime.Release, ARN: e.runtime.ReleaseARN})
 		e.must(started)
 	}
 	for e.state != Dead {
@@ -51,6 +50,7 @@ func (e *Environment) bury() {
 	if e.held != nil {
 		e.held.finish(nil, unavailable(nil))
 	}
+	e.closeTaps()
 	if e.journal != nil {
 		e.journal.close()
 	}
@@ -104,6 +104,8 @@ func (e *Environment) receive(m message) {
 		e.unseat(m.waiter)
 	case handIn:
 		m.post.refused <- e.judge(m.post)
+	case tapping:
+		m.subscription.refused <- e.subscribe(m.subscription)
 	case initFail:
 		m.post.refused <- e.judgeInit(m.post)
 	case open:

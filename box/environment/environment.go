@@ -18,6 +18,7 @@ import (
 	"kiln/box/rapi"
 	"kiln/box/sandbox"
 	"kiln/telemetry"
+	"kiln/telemetry/tap"
 )
 
 // graceTime is how long a runtime that said init/error may take to exit.
@@ -83,6 +84,8 @@ type Environment struct {
 	// The goroutine's own.
 	state     State
 	journal   *journal
+	taps      []*tap.Subscriber // of the extensions
+	names     map[string]string // of the extensions, by their identifiers
 	life      *life
 	within    *within
 	timer     *time.Timer
@@ -112,6 +115,8 @@ type call struct {
 	outcome   *kiln.Outcome
 	err       error
 	done      chan struct{} // closed when outcome or err is there
+	took      time.Duration // until the answer was here; 0 is never
+	doneAt    time.Time     // when the runtime was done with it
 	latency   time.Duration // until the answer, when it came whole
 	size      int64         // of it
 	stream    *stream       // the answer that is streamed
@@ -150,6 +155,9 @@ func New(o Options) *Environment {
 			Group:       logGroup(o.Version),
 			Stream:      logStream(o.Version, born),
 			Environment: o.ID,
+			InitType:    o.InitType,
+			MemoryMB:    o.Version.Config.MemoryMB,
+			Logging:     o.Version.Config.Logging,
 		},
 		credentials: newCredentials(o.Version.Function.Account),
 		inside:      o.Inside,

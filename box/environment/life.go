@@ -34,6 +34,8 @@ type message struct {
 	call   *call   // bring
 	waiter *waiter // ask, leave
 	post   *post   // hand in, hand in an init error
+
+	subscription *subscription // subscribe
 }
 
 type kind int
@@ -45,6 +47,7 @@ const (
 	leave                // the connection of a GET next is gone
 	handIn               // POST response or error
 	initFail             // POST init/error
+	tapping              // PUT telemetry
 	open                 // the head of a streamed answer
 	heard                // the process ended and all that it had sent was read
 )
@@ -202,6 +205,9 @@ func (e *Environment) listen() (net.Listener, error) {
 // execute starts the runtime's program: for a custom runtime the first bootstrap
 // that there is.
 func (e *Environment) execute(api string) (sandbox.Process, *fault, error) {
+	if f := known(e.runtime); f != nil {
+		return nil, f, nil
+	}
 	wrapper, command := wrapped(e.version, e.runtime)
 	paths := []string{command[0]}
 	if e.runtime.Family == "provided" && command[0] == "/var/task/bootstrap" {
@@ -213,9 +219,10 @@ func (e *Environment) execute(api string) (sandbox.Process, *fault, error) {
 			Path:   path,
 			Args:   append([]string{path}, command[1:]...),
 			Env:    env,
-			Dir:    "/var/task",
+			Dir:    workDir(e.runtime),
 			Stdout: e.journal.write,
 			Stderr: e.journal.write,
+			Files:  e.logFiles(),
 		}
 		if h, ok := e.sandbox.(sandbox.HostPather); ok {
 			onHost(&program, h)

@@ -1,8 +1,8 @@
 package environment
 
 import (
-	"bytes"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -10,9 +10,9 @@ import (
 	"kiln/telemetry"
 )
 
-// Bounds of what a function may write.
+// Bounds of what the processes of an environment may write.
 const (
-	maxLine   = 256 << 10 // a longer line is split
+	maxLine   = 256 << 10 // a longer record is split
 	readSize  = 64 << 10  // one read: as much as a pipe holds by default
 	drainSize = 1 << 20   // as much as a pipe can be made to hold
 	// A function may write logBurst at once and logRate a second for ever. What goes
@@ -20,31 +20,32 @@ const (
 	// waits for it.
 	logBurst = 32 << 20
 	logRate  = 8 << 20
+	// tooFast is why records are thrown away, in AWS's words.
+	tooFast = "Some logs were dropped because the downstream consumer is slower than the logs production rate"
 )
 
 // journal is the log of one environment. It reads the pipe that stdout and stderr of
-// the box share (one pipe, so that what is written to both keeps its order), cuts
-// it into lines, gives each line to the request during which it was written, and
-// puts the platform's own lines between them. It stays open from one runtime
-// process to the next.
+// the function share (one pipe, so that what is written to both keeps its order) and
+// that of the extensions, makes records of what it reads, gives each record to the
+// request during which it was written, and puts the platform's own records between
+// them. It stays open from one runtime process to the next.
 type journal struct {
 	source *telemetry.Source
 	sink   telemetry.Sink
-	*pipe  // read with mu held and not after closed
-	done   chan struct{}
+	inlet  // of the function
 
-	// mu puts lines in order. It is held while the pipe is read, which never blocks,
-	// and while the sink takes an event, which by its contract never blocks for long.
+	// mu puts records in order. It is held while pipes are read, which never blocks,
+	// and while the sink and the taps take an event, which by their contracts never
+	// block for long.
 	mu      sync.Mutex
 	closed  bool
-	request string // whose lines these are; "" when no invocation runs
-	partial []byte // a line that has no end yet
+	guests  *inlet // of the extensions; nil until there are some
+	taps    taps
+	request string // whose records these are; "" when no invocation runs
 	tailed  bool   // whether the running invocation wants its tail
 	tail    []byte
 	budget  int64
 	filled  time.Time // when budget was last added to
-	mute    bool      // a line is being thrown away up to its end
-	dropped int64     // lines thrown away and not yet told of
 }
 
 // buffers are shared by all environments, so that an idle one holds none.
@@ -56,34 +57,65 @@ func openJournal(source *telemetry.Source, sink telemetry.Sink) (*journal, error
 	if err != nil {
 		return nil, fmt.Errorf("make the log pipe: %w", err)
 	}
-	j := &journal{source: source, sink: sink, pipe: p, done: make(chan struct{}), budget: logBurst, filled: time.Now()}
-	go j.follow()
+	j := &journal{source: source, sink: sink, budget: logBurst, filled: time.Now()}
+	j.inlet = inlet{pipe: p, kind: telemetry.Line, framed: true, done: make(chan struct{})}
+	go j.follow(&j.inlet)
 	return j, nil
 }
 
-// follow reads whatever is written, whenever it is written, until close.
-func (j *journal) follow() {
-	defer close(j.done)
-	j.pipe.follow(func() (again, over bool) {
+// extensions gives what the extensions of the box write their log into. It is theirs
+// together, made when it is first asked for.
+func (j *journal) extensions() (*os.File, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.guests == nil {
+		p, err := openPipe()
+		if err != nil {
+			return nil, fmt.Errorf("make the log pipe of extensions: %w", err)
+		}
+		j.guests = &inlet{pipe: p, kind: telemetry.ExtensionLine, done: make(chan struct{})}
+		go j.follow(j.guests)
+	}
+	return j.guests.write, nil
+}
+
+// follow reads whatever is written into a pipe, whenever it is written, until close.
+func (j *journal) follow(in *inlet) {
+	defer close(in.done)
+	in.pipe.follow(func() (again, over bool) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		again = j.take()
+		again = j.take(in)
 		return again, j.closed
 	})
 }
 
-// close reads what was written so far and ends the reader.
+// close reads what was written so far and ends the readers.
 func (j *journal) close() {
 	j.mu.Lock()
 	j.drain()
+	for in := range j.inlets() {
+		j.cutFrame(in)
+	}
 	j.flush()
 	j.closed = true
 	j.mu.Unlock()
-	j.pipe.close()
-	<-j.done
+	for in := range j.inlets() {
+		in.pipe.close()
+		<-in.done
+	}
 }
 
-// begin makes id the request that lines belong to. What was written before it
+// inlets gives the pipes that are there.
+func (j *journal) inlets() func(func(*inlet) bool) {
+	return func(yield func(*inlet) bool) {
+		if yield(&j.inlet) && j.guests != nil {
+			yield(j.guests)
+		}
+	}
+}
+
+// begin makes id the request that records belong to. What was written before it
 // belongs to none.
 func (j *journal) begin(id string, tailed bool) {
 	j.mu.Lock()
@@ -93,7 +125,7 @@ func (j *journal) begin(id string, tailed bool) {
 	j.request, j.tailed, j.tail = id, tailed, j.tail[:0]
 }
 
-// platform puts a line of the platform behind all that was written so far.
+// platform puts a record of the platform behind all that was written so far.
 func (j *journal) platform(e telemetry.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -102,13 +134,14 @@ func (j *journal) platform(e telemetry.Event) {
 	j.emit(&e)
 }
 
-// start says START for the request that begin made the current one. The lines of
+// start says START for the request that begin made the current one. The records of
 // an init that it had to wait for come before it.
-func (j *journal) start() {
+func (j *journal) start(e telemetry.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.flush()
-	j.emit(&telemetry.Event{Type: telemetry.Start, RequestID: j.request})
+	e.Type, e.RequestID = telemetry.Start, j.request
+	j.emit(&e)
 }
 
 // catchUp reads what was written so far.
@@ -118,7 +151,16 @@ func (j *journal) catchUp() {
 	j.drain()
 }
 
-// finish reads what was written so far and says END. From here on lines belong to no
+// ended reads what a process that is no more had written, and makes a record of what
+// it left half written.
+func (j *journal) ended() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.drain()
+	j.cutFrame(&j.inlet)
+}
+
+// finish reads what was written so far and says END. From here on records belong to no
 // request.
 func (j *journal) finish() {
 	j.mu.Lock()
@@ -131,10 +173,11 @@ func (j *journal) finish() {
 
 // report says REPORT for a request that finish ended, and gives its tail when it was
 // wanted.
-func (j *journal) report(id string, r kiln.Report) []byte {
+func (j *journal) report(e telemetry.Event) []byte {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.emit(&telemetry.Event{Type: telemetry.Report, RequestID: id, Report: r})
+	e.Type = telemetry.Report
+	j.emit(&e)
 	if !j.tailed {
 		return nil
 	}
@@ -144,83 +187,37 @@ func (j *journal) report(id string, r kiln.Report) []byte {
 	return tail[max(0, len(tail)-kiln.LogTailSize):]
 }
 
-// drain reads all that is in the pipe at this moment. It is bounded: a thread that
+// drain reads all that is in the pipes at this moment. It is bounded: a thread that
 // goes on writing cannot hold it.
 func (j *journal) drain() {
-	for n := 0; n < drainSize && j.take(); n += readSize {
+	for in := range j.inlets() {
+		for n := 0; n < drainSize && j.take(in); n += readSize {
+		}
 	}
 }
 
-// take reads once and reports whether there may be more. A short read has emptied
-// the pipe.
-func (j *journal) take() bool {
+// take reads a pipe once and reports whether there may be more. A short read has
+// emptied it.
+func (j *journal) take(in *inlet) bool {
 	if j.closed {
 		return false
 	}
 	b := buffers.Get().(*[readSize]byte)
 	defer buffers.Put(b)
-	n := j.readNow(b[:])
+	n := in.readNow(b[:])
 	if n <= 0 {
 		return false
 	}
-	j.consume(b[:n], time.Now())
+	j.consume(in, b[:n], time.Now())
 	return n == len(b)
 }
 
-// consume cuts what was read into lines.
-func (j *journal) consume(chunk []byte, now time.Time) {
-	if !j.afford(int64(len(chunk)), now) {
-		j.drop(chunk)
-		return
-	}
-	if j.mute {
-		i := bytes.IndexByte(chunk, '\n')
-		if i < 0 {
-			return
-		}
-		j.mute, chunk = false, chunk[i+1:]
-		j.dropped++
-	}
-	j.tellDropped(now)
-	chunk = bytes.Clone(chunk) // the lines of one read share one allocation
-	for {
-		i := bytes.IndexByte(chunk, '\n')
-		if room := maxLine - len(j.partial); (i < 0 && len(chunk) > room) || i > room {
-			j.line(chunk[:room:room], now)
-			chunk = chunk[room:]
-			continue
-		}
-		if i < 0 {
-			break
-		}
-		j.line(chunk[:i:i], now)
-		chunk = chunk[i+1:]
-	}
-	if len(chunk) > 0 {
-		j.partial = append(j.partial, chunk...)
-	}
-}
-
-// line emits one line of the function, together with what was read of it before.
-func (j *journal) line(text []byte, now time.Time) {
-	if len(j.partial) > 0 {
-		text = append(j.partial, text...)
-		j.partial = nil
-	}
-	j.emit(&telemetry.Event{Time: now, Type: telemetry.Line, RequestID: j.request, Line: text})
-}
-
-// flush ends a line that the function left without its end.
+// flush ends lines that were left without their end.
 func (j *journal) flush() {
 	now := time.Now()
-	if len(j.partial) > 0 {
-		j.line(nil, now)
+	for in := range j.inlets() {
+		j.flushLine(in, now)
 	}
-	if j.mute {
-		j.mute = false
-		j.dropped++
-	}
-	j.tellDropped(now)
 }
 
 // afford takes n bytes out of the budget, if it has them.
@@ -236,38 +233,19 @@ func (j *journal) afford(n int64, now time.Time) bool {
 	return true
 }
 
-// drop throws lines away and counts them; a line of which a part was thrown away is
-// thrown away whole.
-func (j *journal) drop(chunk []byte) {
-	j.partial = nil
-	j.dropped += int64(bytes.Count(chunk, []byte{'\n'}))
-	j.mute = chunk[len(chunk)-1] != '\n'
-}
-
-// tellDropped says how many lines are missing at this place.
-func (j *journal) tellDropped(now time.Time) {
-	if j.dropped > 0 {
-		j.emit(&telemetry.Event{Time: now, Type: telemetry.Dropped, RequestID: j.request, Count: j.dropped})
-		j.dropped = 0
-	}
-}
-
-// emit gives an event to the sink and keeps it for the tail.
+// emit gives an event to the sink and the taps and keeps it for the tail.
 func (j *journal) emit(e *telemetry.Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
 	e.Source = j.source
-	if j.tailed && (e.Type != telemetry.Line || e.RequestID != "") {
-		if e.Type == telemetry.Line {
-			j.tail = append(j.tail, e.Line...)
-		} else {
-			j.tail = append(j.tail, e.Text()...)
-		}
-		j.tail = append(j.tail, '\n')
+	mine := e.Type == telemetry.Line && e.RequestID != "" || e.Type != telemetry.Line && e.Type != telemetry.ExtensionLine
+	if j.tailed && mine && e.Logged() {
+		j.tail = append(append(j.tail, e.Text()...), '\n')
 		if len(j.tail) > 4*kiln.LogTailSize {
 			j.tail = append(j.tail[:0], j.tail[len(j.tail)-kiln.LogTailSize:]...)
 		}
 	}
+	j.taps.offer(e)
 	j.sink.Emit(*e)
 }

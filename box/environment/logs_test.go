@@ -85,7 +85,7 @@ func TestOfTenThousandLastLinesNoneIsMissingOrElsewhere(t *testing.T) {
 			if state != telemetry.Line || e.RequestID != id {
 				t.Fatalf("END of %s behind %s of %s", e.RequestID, state, id)
 			}
-		case telemetry.InitStart:
+		case telemetry.InitStart, telemetry.InitRuntimeDone, telemetry.InitReport:
 			continue
 		}
 		state = e.Type

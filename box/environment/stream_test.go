@@ -242,8 +242,10 @@ func TestAStreamIsHeldToItsRateBeyondTheBurst(t *testing.T) {
 
 func TestASecondAnswerBesideAStreamIsRefused(t *testing.T) {
 	status := make(chan int, 2)
+	c := &caller{took: make(chan string, 1)}
 	r := start(t, newBox(streams(func(p *proc, event *reply, write func(string)) {
 		write("part")
+		<-c.took // on its way, so that the others come second
 		for _, kind := range []string{"response", "error"} {
 			other := p.dial()
 			answer, err := other.do("POST", api+"invocation/"+event.id()+"/"+kind, nil, "{}")
@@ -255,7 +257,6 @@ func TestASecondAnswerBesideAStreamIsRefused(t *testing.T) {
 		}
 		write("")
 	})))
-	c := &caller{}
 	if o := r.stream(c); o.Failed || c.body.String() != "part" {
 		t.Errorf("got %+v", o)
 	}

@@ -31,6 +31,9 @@ type addresses struct{ runtime, kiln string }
 // them: the bootstraps set it for each event.
 func variables(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, a addresses, stream string, c credentials) []string {
 	vars := defaults(rt, a.kiln)
+	if l := v.Config.Logging; l.JSON() {
+		vars["AWS_LAMBDA_LOG_FORMAT"], vars["AWS_LAMBDA_LOG_LEVEL"] = l.Format, l.ApplicationLevel
+	}
 	for name, value := range rt.Env {
 		vars[name] = value
 	}
@@ -54,6 +57,9 @@ func variables(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, a addresses
 // each family of runtimes. What AWS's clients read to find AWS leads to kiln, where
 // there is an endpoint inside: unlike on AWS, somebody has to tell them.
 func defaults(rt kiln.Runtime, endpoint string) map[string]string {
+	if rt.Family == imageFamily {
+		return imageDefaults(endpoint)
+	}
 	path, lib := langBin+basePath, langLib+baseLibPath
 	switch {
 	case rt.Identifier == "provided.al2", rt.Identifier == "provided", rt.Identifier == "go1.x":
@@ -105,12 +111,18 @@ func reserved(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, api, stream 
 		"_AWS_XRAY_DAEMON_ADDRESS":        xrayHost,
 		"_AWS_XRAY_DAEMON_PORT":           xrayPort,
 	}
+	if hasFrames(rt) {
+		vars["_LAMBDA_TELEMETRY_LOG_FD"] = strconv.Itoa(telemetryFD)
+	}
 	if rt.Family != "provided" {
 		vars["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + rt.Identifier
 	}
 	switch rt.Identifier {
 	case "java8", "java8.al2", "java11":
 		vars["AWS_ACCESS_KEY"], vars["AWS_SECRET_KEY"] = c.keyID, c.secret
+	}
+	if rt.Family == imageFamily {
+		return imageReserved(vars)
 	}
 	return vars
 }
@@ -139,7 +151,7 @@ func randomText(n int) string {
 func wrapped(v *kiln.Version, rt kiln.Runtime) (wrapper string, command []string) {
 	command = rt.CommandFor(&v.Config)
 	wrapper = v.Config.Environment["AWS_LAMBDA_EXEC_WRAPPER"]
-	if wrapper == "" || rt.Family == "provided" {
+	if wrapper == "" || startsItself(rt) {
 		return "", command
 	}
 	return wrapper, append([]string{wrapper}, command...)

@@ -52,14 +52,18 @@ func TestTheVariablesAreThoseOfAWS(t *testing.T) {
 					descriptor[name] = value
 				}
 			}
+			family := strings.TrimRight(strings.SplitN(identifier, ".", 2)[0], "0123456789")
 			got, r := vars(t, func(o *environment.Options) {
 				o.Version.Config.Runtime, o.Version.Config.Handler, o.Version.Config.MemoryMB = identifier, want["_HANDLER"], 1024
 				o.Version.Config.Environment = map[string]string{"TEST_KEY": "TEST_VAL"}
-				family := strings.TrimRight(strings.SplitN(identifier, ".", 2)[0], "0123456789")
 				o.Runtime = kiln.Runtime{Identifier: identifier, Family: family, Command: []string{"/bootstrap"}, Env: descriptor}
 			})
-			for _, name := range byBootstrap {
+			if fd, ours := want["_LAMBDA_TELEMETRY_LOG_FD"], got["_LAMBDA_TELEMETRY_LOG_FD"]; fd != "" && ours != fd || (ours != "62") != (family == "provided") {
+				t.Errorf("the telemetry descriptor is %q, recorded as %q", ours, fd)
+			}
+			for _, name := range byBootstrap { // bootstraps take it away, so that it is recorded for some only
 				delete(want, name)
+				delete(got, name)
 			}
 			source := r.sink.all()[0].Source
 			// Placeholders of the recording, and the addresses, which differ there as well.
@@ -82,6 +86,14 @@ func TestTheVariablesAreThoseOfAWS(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestALogOfJSONIsToldToTheRuntime(t *testing.T) {
+	logging := kiln.Logging{Format: kiln.FormatJSON, ApplicationLevel: kiln.LevelWarn, SystemLevel: kiln.LevelInfo}
+	got, _ := vars(t, func(o *environment.Options) { o.Version.Config.Logging = logging })
+	if got["AWS_LAMBDA_LOG_FORMAT"] != "JSON" || got["AWS_LAMBDA_LOG_LEVEL"] != "WARN" {
+		t.Errorf("got %q and %q", got["AWS_LAMBDA_LOG_FORMAT"], got["AWS_LAMBDA_LOG_LEVEL"])
 	}
 }
 
@@ -108,7 +120,7 @@ func TestAFunctionCanChangeDefaultsAndNothingReserved(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got[name], value)
 		}
 	}
-	for _, name := range []string{"_X_AMZN_TRACE_ID", "_OWN", "_LAMBDA_TELEMETRY_LOG_FD"} {
+	for _, name := range []string{"_X_AMZN_TRACE_ID", "_OWN", "AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL"} {
 		if _, there := got[name]; there {
 			t.Errorf("%s is there", name)
 		}

@@ -14,12 +14,13 @@ import (
 // instant is a guest that always has the same event.
 type instant struct{ event *rapi.Event }
 
-func (i instant) Next(context.Context) (*rapi.Event, error)              { return i.event, nil }
-func (instant) Respond(string, string, []byte) *rapi.Refusal             { return nil }
-func (instant) Oversize(string, string) *rapi.Refusal                    { return nil }
-func (instant) Stream(string, string, string) (rapi.Sink, *rapi.Refusal) { return nil, nil }
-func (instant) Fail(string, string, string, []byte) *rapi.Refusal        { return nil }
-func (instant) FailInit(errorType string, _ []byte) *rapi.Refusal        { return nil }
+func (i instant) Next(context.Context) (*rapi.Event, error)               { return i.event, nil }
+func (instant) Respond(string, string, []byte) *rapi.Refusal              { return nil }
+func (instant) Oversize(string, string) *rapi.Refusal                     { return nil }
+func (instant) Stream(string, string, string) (rapi.Sink, *rapi.Refusal)  { return nil, nil }
+func (instant) Fail(string, string, string, []byte) *rapi.Refusal         { return nil }
+func (instant) Subscribe(rapi.TelemetryAPI, string, []byte) *rapi.Refusal { return nil }
+func (instant) FailInit(errorType string, _ []byte) *rapi.Refusal         { return nil }
 
 // pipes is a listener whose connections are in memory.
 type pipes struct {

@@ -15,6 +15,7 @@ import (
 // from many goroutines at once.
 type Guest interface {
 	StreamGuest
+	TelemetryGuest
 	// Next waits until there is work for the runtime and gives it. ctx ends when the
 	// connection that asked is gone. A *Refusal as error is answered as such; any
 	// other error closes the connection.

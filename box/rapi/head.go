@@ -44,6 +44,7 @@ type request struct {
 	mode         []byte // Lambda-Runtime-Function-Response-Mode
 	invocationID []byte // Lambda-Runtime-Invocation-Id
 	contentType  []byte
+	extensionID  []byte // Lambda-Extension-Identifier
 
 	trailerError string // the error type in the trailers of a chunked body
 	trailerBody  []byte // and its body, in base64
@@ -252,6 +253,10 @@ func parseHeader(line []byte, r *request, seen *headersSeen) *malformed {
 		if equalFold(name, headerInvocationID) {
 			r.invocationID = value
 		}
+	case len(headerExtensionID):
+		if equalFold(name, headerExtensionID) {
+			r.extensionID = value
+		}
 	}
 	return nil
 }
@@ -261,6 +266,7 @@ const (
 	headerErrorType    = "lambda-runtime-function-error-type"
 	headerMode         = "lambda-runtime-function-response-mode"
 	headerInvocationID = "lambda-runtime-invocation-id"
+	headerExtensionID  = "lambda-extension-identifier"
 	trailerErrorBody   = "lambda-runtime-function-error-body"
 )
 

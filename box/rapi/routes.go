@@ -52,6 +52,9 @@ func (c *conn) elsewhere(r *request) bool {
 		c.out = appendAnswer(c.out, 200, "Content-Type: text/plain; charset=utf-8\r\n", "pong", head, !r.close)
 		return true
 	}
+	if api, ok := telemetryAPI(r.path); ok {
+		return c.subscribe(r, api)
+	}
 	for _, later := range laterAPIs {
 		if bytes.HasPrefix(r.path, []byte(later.prefix)) {
 			return c.answer(r, "", &Refusal{501, "NotImplemented", "kiln does not serve the " + later.name + " yet; it comes with the step that brings extensions."})
@@ -64,8 +67,6 @@ func (c *conn) elsewhere(r *request) bool {
 // yet.
 var laterAPIs = []struct{ prefix, name string }{
 	{"/2020-01-01/extension/", "Extensions API"},
-	{"/2020-08-15/logs", "Logs API"},
-	{"/2022-07-01/telemetry", "Telemetry API"},
 }
 
 // requestID makes a string of the id in a path, without a copy when it is that of

@@ -73,6 +73,10 @@ func (g *guest) FailInit(errorType string, p []byte) *rapi.Refusal {
 	return g.note(p, "fail-init %s", errorType)
 }
 
+func (g *guest) Subscribe(api rapi.TelemetryAPI, id string, body []byte) *rapi.Refusal {
+	return g.note(body, "subscribe %s %q", api, id)
+}
+
 func (g *guest) Stream(id, inv, contentType string) (rapi.Sink, *rapi.Refusal) {
 	if g.sink == nil {
 		return nil, nil
@@ -214,8 +218,9 @@ func TestOtherPathsAndMethodsAreRefused(t *testing.T) {
 		"HEAD /ping":                            "200",
 		"POST /2020-01-01/extension/register":   "501",
 		"GET /2020-01-01/extension/event/next":  "501",
-		"PUT /2022-07-01/telemetry":             "501",
-		"PUT /2020-08-15/logs":                  "501",
+		"POST /2022-07-01/telemetry":            "405 PUT",
+		"GET /2020-08-15/logs/":                 "405 PUT",
+		"PUT /2020-08-15/logs/x":                "404",
 		"GET /2020-01-01/extensionx/event/next": "404",
 	} {
 		method, _, _ := strings.Cut(request, " ")

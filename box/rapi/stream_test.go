@@ -116,11 +116,11 @@ func TestAnErrorInTheMiddleOfAStreamComesInTheTrailers(t *testing.T) {
 
 func TestAStreamThatEndsEarlyIsCut(t *testing.T) {
 	for name, body := range map[string]string{
-		"in a chunk":       "5\r\nabc",
-		"between chunks":   "3\r\nabc\r\n",
-		"in the trailers":  "3\r\nabc\r\n0\r\nX: ",
-		"broken framing":   "3\r\nabcdef\r\n",
-		"broken size":      "3\r\nabc\r\nzz\r\n",
+		"in a chunk":        "5\r\nabc",
+		"between chunks":    "3\r\nabc\r\n",
+		"in the trailers":   "3\r\nabc\r\n0\r\nX: ",
+		"broken framing":    "3\r\nabcdef\r\n",
+		"broken size":       "3\r\nabc\r\nzz\r\n",
 		"length in trailer": "3\r\nabc\r\n0\r\nContent-Length: 3\r\n\r\n",
 	} {
 		g := streamGuest()

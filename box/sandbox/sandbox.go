@@ -132,6 +132,9 @@ type Program struct {
 	Dir  string
 	// Stdout and Stderr are the write ends of pipes. Start does not close them.
 	Stdout, Stderr *os.File
+	// Files are more of them, by the number that they have in the program: 4 to 63.
+	// Every other descriptor is closed.
+	Files map[int]*os.File
 }
 
 // Process is one program that Start ran. Its children are not it.

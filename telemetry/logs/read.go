@@ -190,7 +190,7 @@ func (t *tail) scan(r io.Reader, q *Query) error {
 	}
 	var request []byte
 	if q.RequestID != "" {
-		request = appendString([]byte(`,"r":`), q.RequestID)
+		request = telemetry.AppendString([]byte(`,"r":`), q.RequestID)
 	}
 	sources := map[int]source{}
 	for {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"kiln"
 	"kiln/telemetry"
@@ -70,54 +69,14 @@ func appendLine(dst []byte, number int, r *Record) []byte {
 	dst = append(dst, `,"s":`...)
 	dst = strconv.AppendInt(dst, int64(number), 10)
 	dst = append(dst, `,"k":`...)
-	dst = appendString(dst, string(r.Type))
+	dst = telemetry.AppendString(dst, string(r.Type))
 	if r.RequestID != "" {
 		dst = append(dst, `,"r":`...)
-		dst = appendString(dst, r.RequestID)
+		dst = telemetry.AppendString(dst, r.RequestID)
 	}
 	dst = append(dst, `,"x":`...)
-	dst = appendString(dst, r.Text)
+	dst = telemetry.AppendString(dst, r.Text)
 	return append(dst, '}', '\n')
-}
-
-const digits = "0123456789abcdef"
-
-// appendString adds s as a JSON string. Control characters are escaped; what is not
-// UTF-8 becomes U+FFFD, as in the log service of AWS.
-func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(dst, s[from:i]...)
-				dst = append(dst, "\ufffd"...)
-				from = i + 1
-			}
-			i += size
-			continue
-		}
-		if c >= 0x20 && c != '"' && c != '\\' && c != 0x7f {
-			i++
-			continue
-		}
-		dst = append(dst, s[from:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		}
-		i++
-		from = i
-	}
-	return append(append(dst, s[from:]...), '"')
 }
 
 // appendJSON adds a head or a source.

@@ -93,10 +93,10 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Emit takes one event. It never blocks; an event without a source is nobody's and
-// is not kept.
+// Emit takes one event. It never blocks; an event without a source is nobody's, and
+// one that its source's log does not have is not kept either.
 func (s *Store) Emit(e telemetry.Event) {
-	if e.Source != nil {
+	if e.Source != nil && e.Logged() {
 		s.queue.put(&e)
 	}
 }

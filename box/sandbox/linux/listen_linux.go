@@ -78,14 +78,7 @@ func (x *box) ListenAll(addresses ...string) ([]net.Listener, error) {
 
 // listen opens a listening socket in the calling thread's network.
 func listen(address *net.TCPAddr) (int, error) {
-	family, sockaddr := unix.AF_INET6, unix.Sockaddr(nil)
-	if ip := address.IP.To4(); ip != nil {
-		family, sockaddr = unix.AF_INET, &unix.SockaddrInet4{Port: address.Port, Addr: [4]byte(ip)}
-	} else {
-		v6 := &unix.SockaddrInet6{Port: address.Port}
-		copy(v6.Addr[:], address.IP.To16())
-		sockaddr = v6
-	}
+	family, sockaddr := socketAddress(address)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)

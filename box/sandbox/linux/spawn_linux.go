@@ -29,7 +29,7 @@ type script struct {
 }
 
 // lowest is above every descriptor number that a script writes to.
-const lowest = 16
+const lowest = 64
 
 // add appends one system call that must succeed.
 func (s *script) add(name string, number uintptr, args ...uintptr) {

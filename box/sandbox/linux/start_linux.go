@@ -1,9 +1,12 @@
 package linux
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,18 +36,18 @@ func (x *box) programScript(p sandbox.Program) (*script, error) {
 		c.enterUser(s, x.blank.user)
 	}
 	s.redirect(0, x.driver.null)
-	for target, file := range map[int]*os.File{1: p.Stdout, 2: p.Stderr} {
-		fd := x.driver.null
-		if file != nil {
-			fd = int(file.Fd())
-			// A program expects to block when its pipe is full.
-			if err := unix.SetNonblock(fd, false); err != nil {
-				s.err = fmt.Errorf("make pipe blocking: %w", err)
-			}
+	s.output(1, p.Stdout, x.driver.null)
+	s.output(2, p.Stderr, x.driver.null)
+	kept := 3
+	for _, target := range slices.Sorted(maps.Keys(p.Files)) {
+		if target <= kept || target >= lowest {
+			return nil, fmt.Errorf("descriptor %d cannot be given to a program", target)
 		}
-		s.redirect(target, fd)
+		s.output(target, p.Files[target], x.driver.null)
+		s.add("close descriptors", unix.SYS_CLOSE_RANGE, uintptr(kept), uintptr(target-1), 0)
+		kept = target + 1
 	}
-	s.add("close descriptors", unix.SYS_CLOSE_RANGE, 3, uintptr(^uint32(0)), 0)
+	s.add("close descriptors", unix.SYS_CLOSE_RANGE, uintptr(kept), uintptr(^uint32(0)), 0)
 	// The next descriptor is 3. When the host runs out of memory, programs go before
 	// the server and before everybody else.
 	flags := uintptr(unix.O_WRONLY)
@@ -64,6 +67,19 @@ func (x *box) programScript(p sandbox.Program) (*script, error) {
 	c.filterCalls(s)
 	s.add("execute", unix.SYS_EXECVE, s.text(p.Path), s.texts(p.Args), s.texts(p.Env))
 	return s, nil
+}
+
+// output makes target a copy of the write end of a pipe, or of null where there is none.
+func (s *script) output(target int, file *os.File, null int) {
+	fd := null
+	if file != nil {
+		fd = int(file.Fd())
+		// A program expects to block when its pipe is full.
+		if err := unix.SetNonblock(fd, false); err != nil {
+			s.err = cmp.Or(s.err, fmt.Errorf("make pipe blocking: %w", err))
+		}
+	}
+	s.redirect(target, fd)
 }
 
 // resourceLimits appends the limits of each single process. The largest file is

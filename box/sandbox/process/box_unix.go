@@ -47,6 +47,7 @@ type box struct {
 var (
 	_ sandbox.Sandbox    = (*box)(nil)
 	_ sandbox.HostPather = (*box)(nil)
+	_ sandbox.Dialer     = (*box)(nil)
 )
 
 // newBox names the directories of a box and makes none of them.
@@ -164,6 +165,16 @@ func (x *box) Listen(string) (net.Listener, error) {
 		return nil, sandbox.ErrGone
 	}
 	return net.Listen("tcp", "127.0.0.1:0")
+}
+
+// Dial connects to a process of the box, or to whoever else listens there: boxes share
+// one network here.
+func (x *box) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if x.over() {
+		return nil, sandbox.ErrGone
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
 }
 
 // Freeze stops the processes of all groups with SIGSTOP, and waits until they have

@@ -51,6 +51,15 @@ func (x *box) Start(ctx context.Context, p sandbox.Program) (sandbox.Process, er
 	if p.Stderr != nil {
 		files[2] = p.Stderr
 	}
+	for number, file := range p.Files {
+		if number < 4 || number > 63 {
+			return nil, fmt.Errorf("start %s in sandbox %s: descriptor %d cannot be given to a program", p.Path, x.spec.ID, number)
+		}
+		for len(files) <= number {
+			files = append(files, nil) // is closed
+		}
+		files[number] = file
+	}
 	env := p.Env
 	if env == nil {
 		env = []string{} // nil would be the server's own

@@ -34,6 +34,8 @@ var contract = []clause{
 	{"a frozen box can be destroyed", destroyFrozen},
 	{"a program can connect to what Listen opened", connectToListener},
 	{"several listeners are opened at once, or none of them", listenersAtOnce},
+	{"a program gets the descriptors that it is given", descriptorsAreGiven},
+	{"Dial reaches what a program listens on, and nothing else", dialReaches},
 	{"every method of a destroyed box says that it is gone", methodsAfterDestroy},
 	{"Destroy may be called by several at once", destroyTwice},
 	{"a box's name is its own while it lives", namesAreUnique},

@@ -18,26 +18,27 @@ import (
 
 // programs are what a box must be able to run, with or without isolation.
 var programs = map[string]func(args []string){
-	"show":     show,
-	"exit":     func(args []string) { os.Exit(number(args[0])) },
-	"suicide":  suicide,
-	"sleep":    func([]string) { time.Sleep(time.Hour) },
-	"deaf":     deaf,
-	"pid":      pid,
-	"orphan":   orphan,
-	"busy":     busy,
-	"idle":     idle,
-	"spin":     spin,
-	"echo":     echo,
-	"connect":  connect,
-	"serve":    serve,
-	"cat":      cat,
-	"write":    writeFile,
-	"flood":    flood,
-	"hog":      hog,
-	"hogchild": hogChild,
-	"children": children,
-	"churn":    churn,
+	"show":        show,
+	"exit":        func(args []string) { os.Exit(number(args[0])) },
+	"suicide":     suicide,
+	"sleep":       func([]string) { time.Sleep(time.Hour) },
+	"deaf":        deaf,
+	"pid":         pid,
+	"orphan":      orphan,
+	"busy":        busy,
+	"idle":        idle,
+	"spin":        spin,
+	"echo":        echo,
+	"connect":     connect,
+	"serve":       serve,
+	"descriptors": descriptors,
+	"cat":         cat,
+	"write":       writeFile,
+	"flood":       flood,
+	"hog":         hog,
+	"hogchild":    hogChild,
+	"children":    children,
+	"churn":       churn,
 }
 
 func number(s string) int {
@@ -163,6 +164,25 @@ func serve(args []string) {
 	check(err)
 	fmt.Println("ready", l.Addr())
 	time.Sleep(time.Hour)
+}
+
+// descriptors writes a word to each descriptor that it is given and prints which other
+// pipes and sockets below 64 are open.
+func descriptors(args []string) {
+	given := map[string]bool{"0": true, "1": true, "2": true}
+	for _, a := range args {
+		given[a] = true
+		_, err := os.NewFile(uintptr(number(a)), a).WriteString("to " + a + "\n")
+		check(err)
+	}
+	all, _ := os.ReadDir("/proc/self/fd") // none where there is no such directory
+	for _, e := range all {
+		link, _ := os.Readlink("/proc/self/fd/" + e.Name())
+		if !given[e.Name()] && number(e.Name()) < 64 && (strings.HasPrefix(link, "pipe:") || strings.HasPrefix(link, "socket:")) {
+			fmt.Println("open", e.Name(), link)
+		}
+	}
+	fmt.Println("end")
 }
 
 // cat prints files.
