@@ -60,7 +60,7 @@ func (o *object) Read(p []byte) (int, error) {
 	o.watch.wait()
 	n, err := o.body.Read(p)
 	o.watch.saw()
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = o.watch.explain(o.refusal(err))
 	}
 	return n, err
