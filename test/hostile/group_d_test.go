@@ -264,7 +264,7 @@ var withoutOutbound = []string{"--network", "none"}
 
 func TestD09NoNameLeavesAFunctionWithoutOutbound(t *testing.T) {
 	w := newWorld(t)
-	packets := w.watch(t)
+	packets := w.host.watch(t)
 	servers := []string{host4 + ":53", router4 + ":53", "8.8.8.8:53", "127.0.0.53:53", "[" + host6 + "]:53"}
 	// On the host the same questions leave traces.
 	w.control(t, event{Do: "lookup", Paths: []string{"outsidecanary.example.com"}, Dial: servers, Millis: 500})

@@ -229,12 +229,12 @@ func (w *world) serve(t testing.TB, args ...string) *place {
 	}})
 }
 
-// watch records what the host of the world sends until the result is called, which gives
-// how many packets held a text.
-func (w *world) watch(t testing.TB) func(text string) int {
+// watch records what comes by in a namespace; the result gives how many packets held a
+// text.
+func (n namespace) watch(t testing.TB) func(text string) int {
 	t.Helper()
 	var fd int
-	err := w.host.enter(func() (err error) {
+	err := n.enter(func() (err error) {
 		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(htons(unix.ETH_P_ALL)))
 		return err
 	})

@@ -50,7 +50,7 @@ var attacks = map[string]func(*event, *report){
 	"shm": sharedMemory, "queues": messageQueues, "semaphores": semaphores, "storm": storm, "flood": flood,
 	"connections": connections, "extensions": extensions, "stay": stay, "work": work, "await": await, "remember": remember, "spin": spin,
 
-	"dial": dial, "lookup": lookup, "impersonate": impersonate, "identity": identity, "api": callAPI, "send": send, "signed": signed, "https": https,
+	"dial": dial, "lookup": lookup, "impersonate": impersonate, "identity": identity, "api": callAPI, "send": send, "signed": signed, "forge": forge, "https": https,
 }
 
 func main() {
