@@ -54,6 +54,7 @@ var rooms = map[string][]string{
 	"door/auth/accounts": {"", "door/auth", "door/auth/policy"},
 	"door/api":           {"", "telemetry", "door/lambda", "door/auth", "door/auth/accounts", "door/auth/policy"},
 	"door/console":       {"", "door/auth"},
+	"door/url":           {""},
 
 	"client":         {},
 	"internal/gen":   {},
@@ -63,7 +64,7 @@ var rooms = map[string][]string{
 	"cmd/kiln": {
 		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/blobdir", "back/s3code",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs", "box/image",
-		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console",
+		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console", "door/url",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/environment", "box/runtimes", "box/rootfs"},
 }

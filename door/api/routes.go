@@ -10,9 +10,11 @@ import (
 type row struct {
 	// path is how the row is written in docs/KILN_API.md.
 	path    string
-	methods string // "GET, POST"; "" leaves the judgement to the handler
-	open    bool   // answered whoever asks: the identity is not read
-	inside  bool   // answered to execution environments too
+	methods string                                    // "GET, POST"; "" leaves the judgement to the handler
+	open    bool                                      // answered whoever asks: the identity is not read
+	inside  bool                                      // answered to execution environments too
+	web     bool                                      // the site of a function: pages of other sites may ask, and an id of the caller's says nothing
+	host    func(host string) (label string, ok bool) // nil: match decides
 	match   func(path string) (label string, ok bool)
 	serve   func(*Server, http.ResponseWriter, *http.Request, *call)
 }
@@ -21,6 +23,7 @@ type row struct {
 // other sites' pages: the first row that matches serves. The last one matches all.
 // Execution environments see the public API and nothing else of it.
 var rows = []row{
+	{path: "{id}.lambda-url.{region}.…", open: true, inside: true, web: true, host: urlHost, serve: (*Server).byHost},
 	{path: "/healthz", methods: "GET, HEAD", open: true, match: exactly("/healthz"), serve: (*Server).healthy},
 	{path: "/readyz", methods: "GET, HEAD", open: true, match: exactly("/readyz"), serve: (*Server).ready},
 
@@ -32,17 +35,22 @@ var rows = []row{
 	{path: "/_kiln/v1/environments", methods: "GET, HEAD", match: exactly("/_kiln/v1/environments"), serve: (*Server).environments},
 	{path: "/_kiln/v1/live/{name}", methods: "POST, PUT", match: below("/_kiln/v1/live/"), serve: (*Server).live},
 	{path: "/_kiln/v1/packages/{sha256}", methods: "GET, HEAD", open: true, inside: true, match: below("/_kiln/v1/packages/"), serve: (*Server).download},
+	{path: "/_kiln/url/{id}/", open: true, inside: true, web: true, match: urlPath, serve: (*Server).byPath},
 	{path: "/_kiln/", match: under("/_kiln/"), serve: (*Server).noSuchPath},
 
 	{path: "/YYYY-MM-DD/", inside: true, match: dated, serve: (*Server).lambdaAPI},
 	{path: "/", inside: true, match: under("/"), serve: (*Server).unserved},
 }
 
-// route gives the row that takes a path. A path that does not begin with a slash
+// route gives the row that takes a host and a path. A path that does not begin with a slash
 // ("*" of OPTIONS) is the last row's.
-func route(path string) (*row, string) {
+func route(host, path string) (*row, string) {
 	for i := range rows {
-		if label, ok := rows[i].match(path); ok {
+		subject, match := path, rows[i].match
+		if rows[i].host != nil {
+			subject, match = host, rows[i].host
+		}
+		if label, ok := match(subject); ok {
 			return &rows[i], label
 		}
 	}

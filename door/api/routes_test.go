@@ -8,6 +8,8 @@ import (
 
 // paths has requests for every row of the routing table.
 var paths = map[string][]string{
+	"{id}.lambda-url.{region}.…":  {"abc.lambda-url.eu-west-1.localhost:4566 /2015-03-31/functions", "ABC.Lambda-Url.eu-west-1.example.com /_kiln/v1/version", "abc.lambda-url.eu-west-1.localhost /"},
+	"/_kiln/url/{id}/":            {"/_kiln/url/abc", "/_kiln/url/abc/", "/_kiln/url/abc/2015-03-31/functions", "/_kiln/url/..%2fv1/version"},
 	"/healthz":                    {"/healthz"},
 	"/readyz":                     {"/readyz"},
 	"/_kiln/v1/version":           {"/_kiln/v1/version"},
@@ -34,7 +36,11 @@ func TestTheRoutingTableSendsEachPathToItsOneRow(t *testing.T) {
 			t.Errorf("%s: no request of the test is for this row", r.path)
 		}
 		for _, p := range paths[r.path] {
-			if got, _ := route(p); got != r {
+			host, path, ok := strings.Cut(p, " ")
+			if !ok {
+				host, path = "localhost:4566", p
+			}
+			if got, _ := route(host, path); got != r {
 				t.Errorf("%q goes to %s, want %s", p, got.path, r.path)
 			}
 		}
@@ -42,23 +48,23 @@ func TestTheRoutingTableSendsEachPathToItsOneRow(t *testing.T) {
 	if len(paths) != len(rows) {
 		t.Errorf("the test has %d rows, the table %d", len(paths), len(rows))
 	}
-	if _, label := route("/_kiln/v1/runtimes/nodejs22.x"); label != "nodejs22.x" {
+	if _, label := route("", "/_kiln/v1/runtimes/nodejs22.x"); label != "nodejs22.x" {
 		t.Errorf("label %q", label)
 	}
 }
 
-func TestOnlyHealthAndTicketsAreAnsweredWithoutAskingWho(t *testing.T) {
+func TestOnlyHealthTicketsAndFunctionURLsAreAnsweredWithoutAskingWho(t *testing.T) {
 	for i := range rows {
-		open := strings.HasSuffix(rows[i].path, "z") || strings.Contains(rows[i].path, "/packages/")
+		open := rows[i].web || strings.HasSuffix(rows[i].path, "z") || strings.Contains(rows[i].path, "/packages/")
 		if rows[i].open != open {
 			t.Errorf("%s: open is %v, want %v", rows[i].path, rows[i].open, open)
 		}
 	}
 }
 
-func TestInsideThereIsThePublicAPIAndItsDownloads(t *testing.T) {
+func TestInsideThereIsThePublicAPIItsDownloadsAndFunctionURLs(t *testing.T) {
 	for i := range rows {
-		inside := rows[i].path == "/YYYY-MM-DD/" || rows[i].path == "/" || strings.Contains(rows[i].path, "/packages/")
+		inside := rows[i].web || rows[i].path == "/YYYY-MM-DD/" || rows[i].path == "/" || strings.Contains(rows[i].path, "/packages/")
 		if rows[i].inside != inside {
 			t.Errorf("%s: inside is %v, want %v", rows[i].path, rows[i].inside, inside)
 		}

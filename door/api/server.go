@@ -20,6 +20,8 @@ type Options struct {
 	Invoker      Invoker
 	Logs         Logs
 	Runtimes     Runtimes
+	URLs         URLs
+	URLDomain    string // under which function URLs are; "" is localhost
 	Environments func() []EnvironmentInfo
 	Doctor       func() any   // what this host can do, as JSON
 	Ready        func() error // nil, or why the server cannot serve yet
@@ -70,12 +72,20 @@ func New(o Options) *Server {
 		o.Auth, _ = auth.New(auth.Options{}) // the defaults are always accepted
 	}
 	s := &Server{
-		o: o, log: o.Logger, gate: o.Auth, hosts: auth.NewHosts(o.Listen, o.Hosts),
+		o: o, log: o.Logger, gate: o.Auth, hosts: auth.NewHosts(o.Listen, hostsOf(o)),
 		tickets: newTickets(o.Now), started: o.Now(), draining: make(chan struct{}),
 	}
 	o.Limits.Log = cmp.Or(o.Limits.Log, o.Logger)
 	s.lambda = lambda.NewHandler(service{Server: s}, o.Limits)
 	return s
+}
+
+// hostsOf gives the further names that Host may have.
+func hostsOf(o Options) []string {
+	if o.URLDomain == "" {
+		return o.Hosts
+	}
+	return append([]string{"*." + o.URLDomain}, o.Hosts...)
 }
 
 // Drain ends the streams that would never end by themselves, so that a graceful
@@ -112,7 +122,11 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, from *room) {
 // serve lets a request pass the guards and hands it to the row of the table that
 // takes it.
 func (s *Server) serve(w *answer, r *http.Request, c *call) {
+	row, label := route(r.Host, r.URL.EscapedPath())
 	id, ok := requestID(r)
+	if row.web {
+		id, ok = kiln.NewID(), true
+	}
 	c.id = id
 	w.Header()["X-Amzn-Requestid"] = []string{id}
 	switch {
@@ -123,11 +137,10 @@ func (s *Server) serve(w *answer, r *http.Request, c *call) {
 		forbid(w, "kiln does not answer to the host name "+clip(r.Host)+"; if it is this server's, add it with --allow-host")
 		return
 	}
-	if why := auth.Foreign(r); why != "" {
+	if why := auth.Foreign(r); why != "" && !row.web {
 		forbid(w, "refused: "+why)
 		return
 	}
-	row, label := route(r.URL.EscapedPath())
 	if c.room != nil {
 		if !row.inside {
 			forbid(w, clip(r.URL.EscapedPath())+" is not served inside of execution environments")
