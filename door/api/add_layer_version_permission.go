@@ -24,8 +24,8 @@ func (s service) AddLayerVersionPermission(ctx context.Context, in *lambda.AddLa
 			return kiln.Errorf(kiln.Conflict, "The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", added.ID)
 		}
 		p.Statements = append(p.Statements, added)
-		if doc := (&kiln.LayerVersion{Layer: id, Number: number, Policy: *p}).PolicyDocument(); len(doc) > maxPolicy {
-			return &lambda.Error{Code: lambda.PolicyLengthExceededException, Message: "The final policy size is bigger than the limit (20480)."}
+		if doc := (&kiln.LayerVersion{Layer: id, Number: number, Policy: *p}).PolicyDocument(); len(doc) > kiln.MaxPolicySize {
+			return policyTooLong(len(doc))
 		}
 		return nil
 	})
@@ -35,6 +35,3 @@ func (s service) AddLayerVersionPermission(ctx context.Context, in *lambda.AddLa
 	statement := string(added.Document(v.ARN()))
 	return &lambda.AddLayerVersionPermissionResponse{Statement: &statement, RevisionId: &v.Policy.RevisionID}, nil
 }
-
-// maxPolicy is how many bytes a policy may have.
-const maxPolicy = 20480
