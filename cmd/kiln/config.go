@@ -33,6 +33,7 @@ type config struct {
 	DrainTimeout       time.Duration
 	LogSize            int64 // bytes a log group may take on disk
 	Stream             kiln.StreamLimits
+	URLDomain          string
 	TLSCert, TLSKey    string
 	AllowHost          []string
 	InsecureListen     bool
@@ -76,6 +77,7 @@ func settings(w world) []setting {
 		{key: "stream-size", value: "200MB", kind: "SIZE|off", usage: "how long a streamed answer may be", set: sizeOrOff(func(c *config) *int64 { return &c.Stream.Bytes })},
 		{key: "stream-burst", value: "6MB", kind: "SIZE", usage: "how much of a streamed answer leaves as fast as it is written", set: size(func(c *config) *int64 { return &c.Stream.Burst })},
 		{key: "stream-rate", value: "2MB", kind: "SIZE|off", usage: "how much of what is beyond that leaves in a second", set: sizeOrOff(func(c *config) *int64 { return &c.Stream.Rate })},
+		{key: "url-domain", value: "localhost", kind: "NAME", usage: "domain of function URLs, which are <id>.lambda-url.<region>.NAME; names below it are answered", set: text(func(c *config) *string { return &c.URLDomain }, isDomain)},
 		{key: "tls-cert", value: "", kind: "FILE", usage: "certificate (PEM) for the API; read again when it changes", set: text(func(c *config) *string { return &c.TLSCert }, nil)},
 		{key: "tls-key", value: "", kind: "FILE", usage: "its private key (PEM)", set: text(func(c *config) *string { return &c.TLSKey }, nil)},
 		{key: "allow-host", value: "", kind: "NAME,…", usage: "more names in the Host header that are answered; localhost and addresses always are", isList: true, set: hosts},
@@ -446,6 +448,16 @@ func isAddress(s string) error {
 	}
 	if err != nil {
 		return errors.New("an address with a port such as 127.0.0.1:4566 is expected")
+	}
+	return nil
+}
+
+// isDomain accepts what can stand behind other labels of a host name.
+func isDomain(s string) error {
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return errors.New("a domain in lower case such as localhost or example.com is expected")
+		}
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"kiln/box/sandbox/linux"
 	"kiln/box/sandbox/process"
 	"kiln/door/api"
+	"kiln/door/url"
 	"kiln/engine/catalog"
 	"kiln/engine/dispatch"
 	"kiln/engine/worker"
@@ -133,6 +134,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	s.api = api.New(api.Options{
 		Catalog: catalogDoor{s.catalog}, Invoker: s.dispatch, Logs: s.logsDoor(), Runtimes: runtimesDoor{s.runtimes},
 		Environments: s.environments, Doctor: s.doctor(), Ready: o.ready,
+		URLs: urlDoor{url.New(url.Options{Functions: s.catalog, Invoker: s.dispatch, Logger: log})}, URLDomain: c.URLDomain,
 		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, Logger: log,
 	})
 	inside.port = s.api.Inside()
