@@ -28,7 +28,7 @@ var rooms = map[string][]string{
 
 	"back/blobdir": {""},
 	"back/s3code":  {""},
-	"back/sqlite":  {"", "engine/catalog"},
+	"back/sqlite":  {"", "engine/catalog", "engine/async"},
 
 	"box/sandbox":             {},
 	"box/sandbox/sandboxtest": {"box/sandbox"},
@@ -46,6 +46,8 @@ var rooms = map[string][]string{
 	"engine/catalog":           {""},
 	"engine/catalog/storetest": {"", "engine/catalog"},
 	"engine/dispatch":          {""},
+	"engine/async":             {""},
+	"engine/async/queuetest":   {"", "engine/async"},
 	"engine/worker":            {"", "telemetry", "box/sandbox", "box/environment"},
 
 	"door/lambda":        {},
@@ -91,7 +93,7 @@ var modules = map[string][]string{
 var kernelRooms = []string{"box/image", "box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "box/rootfs", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
-var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go"}
+var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go", "engine/async/retry.go"}
 
 // outside are folders with modules or programs of their own, which are not part of
 // the house.

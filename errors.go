@@ -19,6 +19,7 @@ const (
 	Precondition Code = "precondition" // the caller's revision is not the latest
 	BadContent   Code = "bad content"  // the payload is not what it must be
 	TooLarge     Code = "too large"    // the payload exceeds its limit
+	Recursion    Code = "recursion"    // functions call each other in a loop, without an end
 	Throttled    Code = "throttled"    // a limit of concurrency or rate; Reason says which
 	Quota        Code = "quota"        // storage used up
 	Unsupported  Code = "unsupported"  // kiln does not do this (yet); the message says what
