@@ -11,9 +11,8 @@ import (
 
 // A frame of the telemetry descriptor is a message with its boundaries, as AWS's
 // runtimes write it: 4 bytes of kind, 4 of length, 8 of time in microseconds since
-// 1970, all big-endian, and the message. Of the kind's lowest byte the first bit is
-// set, the second says that the message is text and not JSON, and the next three are
-// its level.
+// 1970, all big-endian, and the message. Of the kind's lowest byte the first two bits
+// are both set for text and one of them for JSON, and the next three are the level.
 const (
 	telemetryFD = 62 // the descriptor's number in the processes of a box, as on AWS
 	frameHead   = 16
@@ -78,7 +77,7 @@ func parseHead(head []byte) *frame {
 	kind, length := head[3], binary.BigEndian.Uint32(head[4:])
 	at := int64(binary.BigEndian.Uint64(head[8:]))
 	const years = 365 * 24 * 3600 * 1_000_000
-	if kind&1 == 0 || kind >= 0x20 || length > frameMost || at < 30*years || at > 500*years {
+	if kind&3 == 0 || kind >= 0x20 || length > frameMost || at < 30*years || at > 500*years {
 		return nil
 	}
 	return &frame{left: int(length), level: levels[kind>>2&7], time: time.UnixMicro(at)}

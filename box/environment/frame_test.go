@@ -157,6 +157,7 @@ func TestInALogOfJSONTheLevelsDecideWhatIsKept(t *testing.T) {
 		p.frame(0x0b, "a frame of DEBUG")
 		p.frame(errorText, "a frame of ERROR")
 		p.frame(inJSON, `{"level":"WARN",`+at+`}`)
+		p.frame(0x0a, `{"level":"DEBUG",`+at+`}`)
 		return "{}", nil
 	})), managed, func(o *environment.Options) {
 		o.Version.Config.Logging = kiln.Logging{Format: kiln.FormatJSON, ApplicationLevel: kiln.LevelWarn, SystemLevel: kiln.LevelInfo}

@@ -325,7 +325,7 @@ function invoke(answer) {
   };
   current = invocation;
   api.rest();
-  setRequestID(invocation.id);
+  setRequestID(invocation.id, headers['lambda-runtime-aws-tenant-id']);
   if (headers['lambda-runtime-trace-id']) {
     process.env._X_AMZN_TRACE_ID = headers['lambda-runtime-trace-id'];
   } else {

@@ -7,8 +7,9 @@ import time
 PY2 = sys.version_info[0] == 2
 NO_BREAK_SPACE = u"\u00a0"
 
-# Frame types of the telemetry descriptor: text, with the level in bits 2 to 4.
+# Frame types of the telemetry descriptor: text or JSON, with the level in bits 2 to 4.
 FRAME = 0xA55A0003
+JSON_FRAME = 0xA55A0002
 LEVEL_BITS = {"DEBUG": 0x08, "INFO": 0x0C, "WARNING": 0x10, "ERROR": 0x14, "CRITICAL": 0x18}
 
 
@@ -21,6 +22,9 @@ class Invocation(object):
 
 current = Invocation()
 
+# AWS has structured logs since Python 3.8.
+STRUCTURED = sys.version_info >= (3, 8) and os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+
 
 class OutputSink(object):
     """Writes log lines to the standard output: lines of one message are joined
@@ -32,6 +36,9 @@ class OutputSink(object):
     def log_error(self, lines):
         sys.stdout.write(u"\r".join(lines).replace(u"\n", u"\r") + u"\n")
 
+    def log_object(self, text):
+        sys.stdout.write(text + "\n")
+
 
 class FrameSink(object):
     """Writes log messages with their boundaries to the telemetry descriptor."""
@@ -39,18 +46,21 @@ class FrameSink(object):
     def __init__(self, descriptor):
         self.descriptor = descriptor
 
-    def log(self, message, level=None):
+    def log(self, message, level=None, frame=JSON_FRAME if STRUCTURED else FRAME):
         import struct
 
         if not isinstance(message, bytes):
             message = message.encode("utf-8", "replace")
-        kind = FRAME | LEVEL_BITS.get(level, 0)
+        kind = frame | LEVEL_BITS.get(level, 0)
         frame = struct.pack(">IIQ", kind, len(message), int(time.time() * 1e6)) + message
         while frame:
             frame = frame[os.write(self.descriptor, frame) :]
 
     def log_error(self, lines):
-        self.log(u"\n".join(lines), "ERROR")
+        self.log(u"\n".join(lines), "ERROR", FRAME)
+
+    def log_object(self, text):
+        self.log(text, "ERROR")
 
 
 def _sink():
@@ -63,7 +73,13 @@ sink = _sink()
 
 def log_error(error):
     """Writes an error as AWS's runtime writes it: type and message, then the
-    trace, indented with no-break spaces so that no viewer trims them."""
+    trace, indented with no-break spaces so that no viewer trims them; or the error
+    itself as an object."""
+    if STRUCTURED:
+        import json
+
+        sink.log_object(json.dumps(dict({"timestamp": _stamp(time.time()), "log_level": "ERROR"}, **error)))
+        return
     lines = [u"[ERROR]"]
     if error["errorType"]:
         lines[0] += u" " + to_text(error["errorType"])
@@ -75,6 +91,46 @@ def log_error(error):
             bare = line.lstrip(u" ")
             lines.append(NO_BREAK_SPACE * (len(line) - len(bare)) + bare)
     sink.log_error(lines)
+
+
+def _stamp(seconds):
+    """Gives a time with milliseconds, as RFC 3339 writes it."""
+    whole = int(seconds)
+    return "%s.%03dZ" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)), int((seconds - whole) * 1000))
+
+
+# What every record of the logging module has; anything else came in by extra.
+_OWN = frozenset(
+    "name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno funcName"
+    " created msecs relativeCreated thread threadName processName process taskName aws_request_id tenant_id"
+    " message asctime".split()
+)
+
+
+def _object(record):
+    """Gives a record of the logging module as AWS's object of JSON."""
+    import json
+
+    entry = {
+        "timestamp": _stamp(record.created),
+        "level": record.levelname,
+        "message": record.getMessage(),
+        "logger": record.name,
+        "requestId": current.request_id or None,
+        "tenantId": current.tenant_id,
+    }
+    if record.exc_info and record.exc_info[0]:
+        import traceback
+
+        kind, error, trace = record.exc_info
+        entry["errorType"] = kind.__name__
+        entry["errorMessage"] = str(error)
+        entry["stackTrace"] = traceback.format_tb(trace)
+        entry["location"] = "%s:%s:%d" % (record.pathname, record.funcName, record.lineno)
+    for name, value in record.__dict__.items():
+        if name not in _OWN and name not in entry:
+            entry[name] = value
+    return json.dumps({k: v for k, v in entry.items() if v is not None}, default=str) + "\n"
 
 
 def to_text(text):
@@ -141,6 +197,10 @@ def _install_logging(logging):
         def emit(self, record):
             self.log_sink.log(self.format(record), record.levelname)
 
+    class LambdaJSONFormatter(logging.Formatter):
+        def format(self, record):
+            return _object(record)
+
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
             record.aws_request_id = current.request_id
@@ -150,7 +210,9 @@ def _install_logging(logging):
     logging.Formatter.converter = time.gmtime
     handler = LambdaLoggerHandler()
     handler.setFormatter(
-        logging.Formatter(
+        LambdaJSONFormatter()
+        if STRUCTURED
+        else logging.Formatter(
             "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n",
             "%Y-%m-%dT%H:%M:%S",
         )

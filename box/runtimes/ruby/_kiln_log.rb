@@ -40,10 +40,20 @@ module KilnLambda
       # Writes an error as AWS's runtime does: what it is, and the object that is
       # posted. Its lines are joined by carriage returns, so that it stays one record.
       def error(message, posted)
+        return object(message, posted) if Log.structured?
+
         text = JSON.pretty_generate(posted)
         return [message, text].each { |part| frame(part) } if @frames
 
         $stdout.write("#{message}\n#{text.tr("\n", "\r")}\n")
+      end
+
+      # Writes an error as one object.
+      def object(message, posted)
+        stamp = Time.now.utc.strftime('%Y-%m-%dT%H:%M:%S.%6NZ')
+        entry = { timestamp: stamp, level: 'ERROR', message: message, requestId: $_global_aws_request_id }
+        text = JSON.generate(entry.reject { |_, value| value.nil? }.merge(posted))
+        @frames ? frame(text) : $stdout.write("#{text}\n")
       end
 
       # Brings everything that was printed on its way; the function may have closed or

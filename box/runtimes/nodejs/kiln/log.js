@@ -6,8 +6,9 @@
 const fs = require('fs');
 const util = require('util');
 
-// Frame types of the telemetry descriptor: text, with the level in bits 2 to 4.
+// Frame types of the telemetry descriptor: text or JSON, with the level in bits 2 to 4.
 const FRAME = 0xa55a0003;
+const JSON_FRAME = 0xa55a0002;
 const LEVELS = {
   TRACE: { rank: 1, bits: 0x04 },
   DEBUG: { rank: 2, bits: 0x08 },
@@ -17,11 +18,13 @@ const LEVELS = {
   FATAL: { rank: 6, bits: 0x18 },
 };
 
-// The request id is where AWS's runtime keeps it, for libraries that look there.
+// The request's ids are where AWS's runtime keeps them, for libraries that look there.
 const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
+const TENANT_ID = Symbol.for('aws.lambda.runtime.tenantId');
 
-function setRequestID(id) {
+function setRequestID(id, tenant) {
   global[REQUEST_ID] = id;
+  global[TENANT_ID] = tenant;
 }
 
 // writeAll writes every byte before it returns. The pipe may be non-blocking when
@@ -40,24 +43,74 @@ function writeAll(descriptor, bytes) {
   }
 }
 
+// AWS has structured logs since Node.js 16.
+const STRUCTURED =
+  (process.env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON' &&
+  parseInt(process.versions.node, 10) >= 16;
+
+// toText gives a message as a line of AWS's text format.
+function toText(now, level, args) {
+  return `${now.toISOString()}\t${global[REQUEST_ID]}\t${level}\t${util.format(...args)}`;
+}
+
+// errorsToo shows errors within an object, whose members JSON would leave out.
+function errorsToo(key, value) {
+  if (!(value instanceof Error)) {
+    return value;
+  }
+  return Object.assign(
+    {
+      errorType: (value.constructor && value.constructor.name) || 'UnknownError',
+      errorMessage: value.message,
+      stackTrace: typeof value.stack === 'string' ? value.stack.split('\n') : [],
+    },
+    value,
+  );
+}
+
+// toObject gives a message as AWS's object of JSON: one value is the message as it is,
+// several are formatted, and the first error among them is described.
+function toObject(now, level, args) {
+  const entry = { timestamp: now.toISOString(), level, requestId: global[REQUEST_ID] };
+  if (global[TENANT_ID]) {
+    entry.tenantId = global[TENANT_ID];
+  }
+  if (args.length === 1) {
+    entry.message = args[0];
+    try {
+      return JSON.stringify(entry, errorsToo);
+    } catch (_) {
+      entry.message = util.format(args[0]); // it refers to itself, or to what JSON has not
+      return JSON.stringify(entry);
+    }
+  }
+  entry.message = util.format(...args);
+  const error = args.find((value) => value instanceof Error);
+  if (error) {
+    const { errorType, errorMessage, stackTrace } = errorsToo('', error);
+    Object.assign(entry, { errorType, errorMessage, stackTrace });
+  }
+  return JSON.stringify(entry);
+}
+
+const format = STRUCTURED ? toObject : toText;
+
 // toOutput writes a line to the standard output. Line feeds within a message
 // become carriage returns, so that it stays one record.
 function toOutput(level, args) {
-  const line = `${new Date().toISOString()}\t${global[REQUEST_ID]}\t${level}\t${util.format(...args)}`;
-  writeAll(1, Buffer.from(line.replace(/\n/g, '\r') + '\n'));
+  writeAll(1, Buffer.from(format(new Date(), level, args).replace(/\n/g, '\r') + '\n'));
 }
 
 // toFrames gives the writer to the telemetry descriptor, which keeps the
 // boundaries of messages.
 function toFrames(descriptor) {
+  const kind = STRUCTURED ? JSON_FRAME : FRAME;
   return (level, args) => {
-    const now = Date.now();
-    const message = Buffer.from(
-      `${new Date(now).toISOString()}\t${global[REQUEST_ID]}\t${level}\t${util.format(...args)}\n`,
-    );
+    const now = new Date();
+    const message = Buffer.from(format(now, level, args) + '\n');
     const head = Buffer.alloc(16);
-    const micros = now * 1000;
-    head.writeUInt32BE((FRAME | LEVELS[level].bits) >>> 0, 0);
+    const micros = now.getTime() * 1000;
+    head.writeUInt32BE((kind | LEVELS[level].bits) >>> 0, 0);
     head.writeUInt32BE(message.length, 4);
     head.writeUInt32BE(Math.floor(micros / 0x100000000), 8);
     head.writeUInt32BE(micros % 0x100000000, 12);
@@ -151,6 +204,10 @@ function hint(error) {
 function logError(title, error) {
   const known = error instanceof Error ? error : new Error(error);
   hint(known);
+  if (STRUCTURED) {
+    console.error(known);
+    return;
+  }
   let text;
   try {
     text = JSON.stringify(known, whole);
