@@ -143,6 +143,20 @@ var script = []struct {
 		return err
 	}, "$LATEST=%[1]d.6 2=%[1]d.2 live:2 reserved 3"},
 	{func(ctx context.Context, s *server, id kiln.FunctionID, round int) error {
+		_, err := s.PublishLayer(ctx, catalog.NewLayer{ID: kiln.LayerID(id), Zip: packageOf(id.Name, round, 7)})
+		return err
+	}, "$LATEST=%[1]d.6 2=%[1]d.2 live:2 reserved 3 layer %[2]d=%[1]d.7"},
+	{func(ctx context.Context, s *server, id kiln.FunctionID, round int) error {
+		if err := s.WaitIdle(ctx); err != nil {
+			return err
+		}
+		_, err := s.UpdateConfig(ctx, id, "", func(c *kiln.Config) error { c.Layers = uses(s.LayerVersions(kiln.LayerID(id))...); return nil })
+		return err
+	}, "$LATEST=%[1]d.6 2=%[1]d.2 live:2 reserved 3 has %[1]d.7 layer %[2]d=%[1]d.7"},
+	{func(ctx context.Context, s *server, id kiln.FunctionID, round int) error {
+		return s.DeleteLayerVersion(ctx, kiln.LayerID(id), round+1)
+	}, "$LATEST=%[1]d.6 2=%[1]d.2 live:2 reserved 3 has %[1]d.7"},
+	{func(ctx context.Context, s *server, id kiln.FunctionID, round int) error {
 		return s.DeleteFunction(ctx, id)
 	}, "absent"},
 }
@@ -156,7 +170,8 @@ func expected(steps int) string {
 	if !strings.Contains(want, "%") {
 		return want
 	}
-	return fmt.Sprintf(want, (steps-1)/len(script))
+	round := (steps - 1) / len(script)
+	return fmt.Sprintf(want, round, round+1)
 }
 
 // victim works until it is killed. After each step that returned it writes a line.
@@ -231,7 +246,7 @@ func describe(s *server, id kiln.FunctionID) string {
 	}
 	var parts []string
 	for _, v := range versions {
-		parts = append(parts, v.Name()+"="+readPackage(s, v))
+		parts = append(parts, v.Name()+"="+readPackage(s, id.Name, v.Package))
 	}
 	aliases, _ := s.Aliases(id, "")
 	for _, a := range aliases {
@@ -240,12 +255,18 @@ func describe(s *server, id kiln.FunctionID) string {
 	if fn, err := s.Function(id); err == nil && fn.Reserved != nil {
 		parts = append(parts, fmt.Sprintf("reserved %d", *fn.Reserved))
 	}
+	for _, use := range versions[0].Config.Layers {
+		parts = append(parts, "has "+readPackage(s, id.Name, use.Package))
+	}
+	for _, l := range s.LayerVersions(kiln.LayerID(id)) {
+		parts = append(parts, fmt.Sprintf("layer %d=%s", l.Number, readPackage(s, id.Name, l.Package)))
+	}
 	return strings.Join(parts, " ")
 }
 
-// readPackage gives round and step of a version's package, or what is wrong with it.
-func readPackage(s *server, v *kiln.Version) string {
-	body, size, err := s.Package(context.Background(), v)
+// readPackage gives round and step of a function's package, or what is wrong with it.
+func readPackage(s *server, name string, p kiln.Package) string {
+	body, size, err := s.Package(context.Background(), &kiln.Version{Package: p})
 	if err != nil {
 		return err.Error()
 	}
@@ -255,8 +276,8 @@ func readPackage(s *server, v *kiln.Version) string {
 		return fmt.Sprintf("%d bytes of %d, %v", len(text), size, err)
 	}
 	for round := range 500 {
-		for _, step := range []int{0, 2, 6} {
-			if bytes.Equal(text, packageOf(v.Function.Name, round, step)) {
+		for _, step := range []int{0, 2, 6, 7} {
+			if bytes.Equal(text, packageOf(name, round, step)) {
 				return fmt.Sprintf("%d.%d", round, step)
 			}
 		}
@@ -343,7 +364,7 @@ func killMany(t *testing.T, times int, lazy bool) (wrong []string, total int) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := range times {
 		run := fmt.Sprintf("run%d", n)
-		acknowledged := kill(t, dir, run, 1+random.IntN(40), time.Duration(random.IntN(5000))*time.Microsecond, lazy)
+		acknowledged := kill(t, dir, run, 1+random.IntN(60), time.Duration(random.IntN(5000))*time.Microsecond, lazy)
 		live := map[string]bool{}
 		for w := range 3 {
 			name := fmt.Sprintf("%s-%d", run, w)

@@ -82,6 +82,7 @@ func TestTheNewRevisionServesWhileTheOldOneDrains(t *testing.T) {
 		var wg sync.WaitGroup
 		old := lasting("v1", time.Minute)
 		old.Target.Version.Package.SHA256 = "abc"
+		old.Target.Version.Config.Layers = []kiln.LayerUse{{Package: kiln.Package{SHA256: "def"}}}
 		wg.Go(func() { run(t, w, old) })
 		time.Sleep(time.Second)
 		w.Drop("v1")
@@ -89,7 +90,7 @@ func TestTheNewRevisionServesWhileTheOldOneDrains(t *testing.T) {
 			run(t, w, call("v2"))
 			synctest.Wait()
 		}
-		if list := w.Environments(); len(list) != 2 || list[0].Package != "abc" || !list[0].Stale || list[1].Stale {
+		if list := w.Environments(); len(list) != 2 || list[0].Package != "abc" || list[0].Layers != "def" || list[1].Layers != "" || !list[0].Stale || list[1].Stale {
 			t.Errorf("got %+v, want the old with its code and the new", list)
 		}
 		wg.Wait()
