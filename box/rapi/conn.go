@@ -36,6 +36,10 @@ type conn struct {
 	queue  net.Buffers
 	served ids // of the event that this connection got last, to save copies
 
+	runtime bool   // the runtime API was asked for something here
+	owner   string // whose connection it is, guarded by the server; "" is not known yet
+	caller  string // the extension for which GET next waits; "" is the runtime
+
 	waiting bool          // GET next was handed to the second goroutine, which owns out until told
 	last    bool          // the connection ends with the answer of that GET next
 	ask     chan struct{} // hands it over; nil before the first GET next
@@ -178,8 +182,12 @@ func (c *conn) flush() bool {
 	return err == nil
 }
 
-// next hands GET next to the second goroutine and lets the first one read on.
-func (c *conn) next(r *request) bool {
+// next hands GET next of the runtime to the second goroutine.
+func (c *conn) next(r *request) bool { return c.await(r, "") }
+
+// await hands the GET next of a caller to the second goroutine and lets the first one
+// read on.
+func (c *conn) await(r *request, caller string) bool {
 	if c.ask == nil {
 		c.ask = make(chan struct{})
 		c.told = make(chan bool, 1)
@@ -193,7 +201,7 @@ func (c *conn) next(r *request) bool {
 		c.server.wg.Add(1)
 		go c.waitForWork()
 	}
-	c.waiting, c.last = true, r.close
+	c.waiting, c.last, c.caller = true, r.close, caller
 	c.ask <- struct{}{}
 	return true
 }
@@ -206,16 +214,26 @@ func (c *conn) waitForWork() {
 		if held {
 			c.late.Reset(holdTime)
 		}
-		event, err := c.server.guest.Next(c.ctx)
+		var event *Event
+		var news *ExtensionEvent
+		var err error
+		if c.caller == "" {
+			event, err = c.server.guest.Next(c.ctx)
+		} else {
+			news, err = c.server.guest.NextEvent(c.ctx, c.caller)
+		}
 		if held && !c.late.Stop() {
 			<-c.flushed
 		}
-		ok := err == nil
-		if ok {
+		var ok bool
+		switch {
+		case err != nil:
+			ok = c.writeRefusal(err)
+		case news != nil:
+			ok = c.writeNews(news)
+		default:
 			c.served = ids{event.RequestID, event.InvocationID}
 			ok = c.writeEvent(event)
-		} else {
-			ok = c.writeRefusal(err)
 		}
 		if !ok || c.last {
 			_ = c.net.Close() // wakes the reader, which tidies up
@@ -232,6 +250,14 @@ func (c *conn) writeRefusal(err error) bool {
 	}
 	c.out = appendRefusal(c.out, refusal, !c.last)
 	_, err = c.net.Write(c.out)
+	c.out = c.out[:0]
+	return err == nil
+}
+
+// writeNews sends an event to an extension.
+func (c *conn) writeNews(e *ExtensionEvent) bool {
+	c.out = appendExtensionEvent(c.out, e, !c.last)
+	_, err := c.net.Write(c.out)
 	c.out = c.out[:0]
 	return err == nil
 }

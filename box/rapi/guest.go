@@ -1,4 +1,4 @@
-// Package rapi serves the Runtime API to the processes of one environment: a
+// Package rapi serves the Runtime API and its neighbours to the processes of one environment: a
 // hand-written HTTP/1.1 server for a handful of fixed routes, on a listener that
 // the sandbox opened. It reads requests strictly, because function code is on the
 // other side, and hands what they mean to a Guest. It never decides whether an
@@ -16,6 +16,7 @@ import (
 type Guest interface {
 	StreamGuest
 	TelemetryGuest
+	ExtensionGuest
 	// Next waits until there is work for the runtime and gives it. ctx ends when the
 	// connection that asked is gone. A *Refusal as error is answered as such; any
 	// other error closes the connection.

@@ -44,7 +44,11 @@ type request struct {
 	mode         []byte // Lambda-Runtime-Function-Response-Mode
 	invocationID []byte // Lambda-Runtime-Invocation-Id
 	contentType  []byte
-	extensionID  []byte // Lambda-Extension-Identifier
+
+	extensionName      []byte // Lambda-Extension-Name
+	extensionID        []byte // Lambda-Extension-Identifier
+	extensionErrorType []byte // Lambda-Extension-Function-Error-Type
+	acceptFeature      []byte // Lambda-Extension-Accept-Feature
 
 	trailerError string // the error type in the trailers of a chunked body
 	trailerBody  []byte // and its body, in base64
@@ -253,21 +257,37 @@ func parseHeader(line []byte, r *request, seen *headersSeen) *malformed {
 		if equalFold(name, headerInvocationID) {
 			r.invocationID = value
 		}
+	case len(headerExtensionName):
+		if equalFold(name, headerExtensionName) {
+			r.extensionName = value
+		}
 	case len(headerExtensionID):
 		if equalFold(name, headerExtensionID) {
 			r.extensionID = value
+		}
+	case len(headerExtensionErrorType):
+		if equalFold(name, headerExtensionErrorType) {
+			r.extensionErrorType = value
+		}
+	case len(headerAcceptFeature):
+		if equalFold(name, headerAcceptFeature) {
+			r.acceptFeature = value
 		}
 	}
 	return nil
 }
 
-// Headers that a runtime may send, in lower case.
+// Headers that a runtime or an extension may send, in lower case.
 const (
 	headerErrorType    = "lambda-runtime-function-error-type"
 	headerMode         = "lambda-runtime-function-response-mode"
 	headerInvocationID = "lambda-runtime-invocation-id"
-	headerExtensionID  = "lambda-extension-identifier"
 	trailerErrorBody   = "lambda-runtime-function-error-body"
+
+	headerExtensionName      = "lambda-extension-name"
+	headerExtensionID        = "lambda-extension-identifier"
+	headerExtensionErrorType = "lambda-extension-function-error-type"
+	headerAcceptFeature      = "lambda-extension-accept-feature"
 )
 
 // parseLength takes digits only: no sign, no list, at most 18 of them.

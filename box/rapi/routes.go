@@ -10,6 +10,10 @@ func (c *conn) route(r *request) bool {
 	if !ok {
 		return c.elsewhere(r)
 	}
+	if !c.runtime {
+		c.runtime = true
+		c.server.attribute(c, runtimeOwner)
+	}
 	if rest, ok := bytes.CutPrefix(path, []byte("invocation/")); ok {
 		if string(rest) == "next" {
 			if string(r.method) != "GET" {
@@ -52,21 +56,13 @@ func (c *conn) elsewhere(r *request) bool {
 		c.out = appendAnswer(c.out, 200, "Content-Type: text/plain; charset=utf-8\r\n", "pong", head, !r.close)
 		return true
 	}
+	if bytes.HasPrefix(r.path, []byte(extensionPrefix)) {
+		return c.extension(r)
+	}
 	if api, ok := telemetryAPI(r.path); ok {
 		return c.subscribe(r, api)
 	}
-	for _, later := range laterAPIs {
-		if bytes.HasPrefix(r.path, []byte(later.prefix)) {
-			return c.answer(r, "", &Refusal{501, "NotImplemented", "kiln does not serve the " + later.name + " yet; it comes with the step that brings extensions."})
-		}
-	}
 	return c.notFound(r)
-}
-
-// laterAPIs are the interfaces of AWS that share this listener and are not served
-// yet.
-var laterAPIs = []struct{ prefix, name string }{
-	{"/2020-01-01/extension/", "Extensions API"},
 }
 
 // requestID makes a string of the id in a path, without a copy when it is that of

@@ -23,7 +23,7 @@ type Server struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[*conn]struct{}
-	settled  chan struct{} // closed when conns became empty; nil when nobody waits
+	changed  chan struct{} // closed when a connection ended or its owner is known; nil when nobody waits
 	closed   bool
 }
 
@@ -43,30 +43,74 @@ func Serve(l net.Listener, g Guest, o Options) *Server {
 	return s
 }
 
-// Settle waits until every connection has ended by itself, so that all that a dead
-// process had still sent was heard, but no longer than limit. It reports whether
-// none is left.
-func (s *Server) Settle(limit time.Duration) bool {
-	s.mu.Lock()
-	if len(s.conns) == 0 {
-		s.mu.Unlock()
-		return true
-	}
-	if s.settled == nil {
-		s.settled = make(chan struct{})
-	}
-	settled := s.settled
-	s.mu.Unlock()
+// Settle waits until every connection of the runtime has ended by itself, so that all
+// that a dead process had still sent was heard, but no longer than limit. It reports
+// whether none is left. A connection that has asked for nothing yet may be its own.
+func (s *Server) Settle(limit time.Duration) bool { return s.settle(runtimeOwner, limit) }
 
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-settled:
-		return true
-	case <-timer.C:
-		return false
-	case <-s.ctx.Done():
-		return false
+// SettleExtension does the same for the connections of one extension.
+func (s *Server) SettleExtension(id string, limit time.Duration) bool { return s.settle(id, limit) }
+
+// settle waits until no connection of the owner, and none of an unknown one, is open.
+func (s *Server) settle(owner string, limit time.Duration) bool {
+	var timer *time.Timer
+	for {
+		s.mu.Lock()
+		if s.count(owner) == 0 {
+			s.mu.Unlock()
+			return true
+		}
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		changed := s.changed
+		s.mu.Unlock()
+
+		if timer == nil {
+			timer = time.NewTimer(limit)
+			defer timer.Stop()
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return false
+		case <-s.ctx.Done():
+			return false
+		}
+	}
+}
+
+// runtimeOwner is who owns the connections of the runtime.
+const runtimeOwner = "runtime"
+
+// count counts the connections that are the owner's or may be. It needs the lock.
+func (s *Server) count(owner string) int {
+	n := 0
+	for c := range s.conns {
+		if c.owner == "" || c.owner == owner {
+			n++
+		}
+	}
+	return n
+}
+
+// attribute notes whose connection c is. What was the runtime's once stays its own: an
+// extension inside the runtime's process may share it.
+func (s *Server) attribute(c *conn, owner string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.owner == runtimeOwner || c.owner == owner {
+		return
+	}
+	c.owner = owner
+	s.tell()
+}
+
+// tell wakes whoever waits for connections to end. It needs the lock.
+func (s *Server) tell() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
 	}
 }
 
@@ -142,10 +186,7 @@ func (s *Server) admit(c *conn) bool {
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
-	if len(s.conns) == 0 && s.settled != nil {
-		close(s.settled)
-		s.settled = nil
-	}
+	s.tell()
 	s.mu.Unlock()
 	s.wg.Done()
 }

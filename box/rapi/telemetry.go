@@ -64,6 +64,7 @@ func (c *conn) subscribe(r *request, api TelemetryAPI) bool {
 		c.out = appendRefusal(c.out, refusal, !r.close)
 		return true
 	}
+	c.server.attribute(c, id)
 	c.out = appendAnswer(c.out, 200, jsonType, `"OK"`, false, !r.close)
 	return true
 }
