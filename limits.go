@@ -31,6 +31,8 @@ const (
 
 	LogTailSize = 4096
 
+	MaxExtensions = 10 // in one environment, internal ones included
+
 	// MemoryMBPerCPU is the memory size at which a function has one whole
 	// processor; below and above it the share is linear.
 	MemoryMBPerCPU = 1769

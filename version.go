@@ -43,6 +43,9 @@ type Config struct {
 	Layers       []LayerUse // in their order; later ones over earlier ones
 	// NoOutbound keeps the function from opening connections to the outside.
 	NoOutbound bool
+	// SigTERM has the runtime told of its end by SIGTERM, also when no extension has
+	// registered for that.
+	SigTERM bool
 	// PackageType is what the code is: PackageTypeImage, or "" for a zip.
 	PackageType string
 	Image       ImageConfig // of an image alone

@@ -11,6 +11,8 @@ import (
 // do does one thing that the machine decided.
 func (e *Environment) do(a action) {
 	switch a {
+	case startExtensions:
+		e.startExtensions()
 	case startRuntime:
 		e.startRuntime()
 	case armInit:
@@ -27,19 +29,18 @@ func (e *Environment) do(a action) {
 	case reportInit:
 		e.reportInit()
 	case release:
-		select {
-		case e.idle <- struct{}{}:
-		default: // the owner did not take the last one
-		}
+		e.release()
 	case freeze:
 		e.pauseTaps()
 		if err := e.sandbox.Freeze(); err != nil {
 			e.trouble("freeze", err)
 		}
+		e.frozen = true
 	case thaw:
 		if err := e.sandbox.Thaw(); err != nil {
 			e.trouble("thaw", err)
 		}
+		e.frozen = false
 		e.resumeTaps()
 	case deliver:
 		e.deliver()
@@ -51,6 +52,12 @@ func (e *Environment) do(a action) {
 		e.failCall()
 	case refuse:
 		e.refuse()
+	case stop:
+		e.stop()
+	case killRuntime:
+		e.killRuntime()
+	case part:
+		e.part()
 	case kill:
 		e.kill()
 	case endInvocation:
@@ -70,8 +77,22 @@ func (e *Environment) trouble(doing string, err error) {
 	e.follow = append(e.follow, sandboxGone)
 }
 
-// startRuntime begins an init.
-func (e *Environment) startRuntime() {
+// release gives the owner a token when the slot has become free: not when one is out,
+// nor when an invocation is held that came with the last one.
+func (e *Environment) release() {
+	if e.free || e.held != nil {
+		return
+	}
+	e.free = true
+	select {
+	case e.idle <- struct{}{}:
+	default: // the owner did not take the last one
+	}
+}
+
+// beginInit begins an init: there is an API and no limit on the processor. It reports
+// whether processes can be started.
+func (e *Environment) beginInit() bool {
 	e.firstInit = e.initBegan.IsZero()
 	e.initBegan = time.Now()
 	e.journal.keepEarly(true)
@@ -79,11 +100,22 @@ func (e *Environment) startRuntime() {
 	if e.limited {
 		if err := e.sandbox.Limit(0); err != nil {
 			e.trouble("lift the limit", err)
-			return
+			return false
 		}
 		e.limited = false
 	}
-	l, f, err := e.startLife()
+	l, err := e.startLife()
+	if err != nil {
+		e.trouble("open the runtime API", err)
+		return false
+	}
+	e.life, e.runtimeAsked = l, false
+	return true
+}
+
+// startRuntime starts the runtime's program.
+func (e *Environment) startRuntime() {
+	process, f, err := e.execute(e.life.address)
 	switch {
 	case err != nil:
 		e.trouble("start the runtime", err)
@@ -91,7 +123,7 @@ func (e *Environment) startRuntime() {
 		e.blame(f)
 		e.follow = append(e.follow, startFailed)
 	default:
-		e.life = l
+		e.life.process = process
 	}
 }
 
@@ -109,6 +141,7 @@ func (e *Environment) armGrace() {
 // processor and no more.
 func (e *Environment) endInit() {
 	e.journal.catchUp() // what init printed comes before START
+	e.tellExtensions()
 	if e.firstInit {
 		e.coldInit = time.Since(e.initBegan)
 	}
@@ -125,6 +158,7 @@ func (e *Environment) endInit() {
 
 // reportInit says that an init failed.
 func (e *Environment) reportInit() {
+	e.tellExtensions()
 	r := kiln.Report{Init: time.Since(e.initBegan), Status: kiln.StatusError}
 	if e.fault.status == kiln.StatusTimeout {
 		r.Status = kiln.StatusTimeout
@@ -152,12 +186,14 @@ func (e *Environment) deliver() {
 		DeadlineMS:    e.armed.Add(e.timeout).UnixMilli(),
 		Payload:       c.inv.Payload,
 	}
+	e.inform()
 	e.hand()
 }
 
 // hand gives the event to the connection that asked last; when there is none, the
 // next one to ask gets it.
 func (e *Environment) hand() {
+	e.runtimeAsked = false
 	n := len(e.waiters) - 1
 	if n < 0 {
 		return
@@ -187,10 +223,10 @@ func (e *Environment) answer() {
 func (e *Environment) failCall() {
 	c := e.call
 	switch {
-	case e.state == Dead && !c.delivered:
+	case e.state.ending() && !c.delivered:
 		e.refuse()
 		return
-	case e.state == Dead && e.fault == nil:
+	case e.state.ending() && e.fault == nil:
 		e.blame(goneFault())
 		c.answered = true
 		c.finish(nil, &kiln.Error{Code: kiln.Internal, Message: "The function was stopped because its environment was closed."})
@@ -290,8 +326,11 @@ func (e *Environment) endInvocation() {
 	}
 }
 
-// kill ends every process of the box and the API that they spoke to.
+// kill ends every process of the box that is left and the API that they spoke to.
 func (e *Environment) kill() {
+	if e.life == nil {
+		return // nothing was started since the last time
+	}
 	err := e.sandbox.KillAll()
 	e.endLife()
 	e.journal.ended()
@@ -300,11 +339,12 @@ func (e *Environment) kill() {
 	}
 }
 
-// endLife ends the API of the process that was; no message of it counts any more.
+// endLife ends the API of the processes that were; no message of them counts any more.
 func (e *Environment) endLife() {
 	if e.life != nil {
 		e.life.end()
 		e.life = nil
+		e.closeTaps()
 	}
 	e.waiters = nil
 }

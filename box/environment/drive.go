@@ -20,6 +20,7 @@ func (e *Environment) run(sink telemetry.Sink) {
 	} else {
 		e.must(started)
 	}
+	closing := e.closing
 	for e.state != Dead {
 		select {
 		case m := <-e.messages:
@@ -32,8 +33,12 @@ func (e *Environment) run(sink telemetry.Sink) {
 		case <-e.sandbox.Gone():
 			e.blame(goneFault())
 			e.must(sandboxGone)
-		case <-e.closing:
+		case <-closing:
+			closing = nil
 			e.must(closed)
+		}
+		if e.held != nil {
+			e.resume()
 		}
 	}
 	e.bury()
@@ -111,45 +116,79 @@ func (e *Environment) receive(m message) {
 	case open:
 		m.post.refused <- e.open(m.post)
 	case heard:
-		e.blame(m.life.exit)
-		e.must(exited)
-		if c := e.held; c != nil {
-			e.held = nil
-			e.accept(c)
+		if !e.state.resetting() && !e.state.ending() {
+			e.blame(m.life.exit)
+			e.must(exited)
 		}
+	case register:
+		m.petition.verdict <- e.enrol(m.petition.registration)
+	case listen:
+		e.attune(m.petition)
+	case forsake:
+		if x, refusal := e.life.find(m.petition.id); refusal == nil {
+			x.forsake(m.petition.listener)
+		}
+	case extensionInit:
+		m.petition.verdict <- e.failExtension(m.petition, extensionInitError)
+	case extensionExit:
+		m.petition.verdict <- e.failExtension(m.petition, extensionExitError)
+	case departed:
+		e.depart(m.extension)
 	}
 }
 
 // accept begins an invocation.
 func (e *Environment) accept(c *call) {
-	exiting := e.exiting()
+	hold := e.held == nil && e.free && e.renewing()
 	switch {
-	case e.state == Dead:
+	case e.state.ending():
 		c.finish(nil, unavailable(nil))
 		return
-	case exiting && (e.state == Ready || e.state == Frozen):
-		e.held = c // for the next process; this one is gone
+	case hold:
+		e.held, e.free = c, false // for the next processes; these are gone
 		return
 	}
-	if e.call != nil || table[e.state][invoked].to == Created {
+	if e.held != nil || e.call != nil || table[e.state][invoked].to == Created {
 		c.finish(nil, &kiln.Error{Code: kiln.Internal, Message: "The execution environment is busy.", Err: &illegal{e.state, invoked}})
 		return
 	}
-	e.call, e.lastID, e.fault = c, c.inv.ID, nil
+	e.call, e.lastID, e.fault, e.free = c, c.inv.ID, nil, false
 	e.journal.begin(c.inv.ID, c.inv.WantTail)
 	e.must(invoked)
 }
 
-// seat takes a GET next.
+// renewing reports whether the slot is free and its processes have ended or are about
+// to: an invocation has to wait until new ones can be started.
+func (e *Environment) renewing() bool {
+	return e.exiting() && (e.state == Ready || e.state == Frozen) || e.state.resetting()
+}
+
+// resume begins the invocation that was held, when it can begin.
+func (e *Environment) resume() {
+	if c := e.held; e.state != Dead && !e.renewing() {
+		e.held, e.free = nil, true
+		e.accept(c)
+	}
+}
+
+// seat takes a GET next. While an event is with the function the runtime asks for that
+// event again; otherwise the last one that is waited for is an event of the machine.
 func (e *Environment) seat(w *waiter) {
 	if e.exiting() {
 		w.told <- told{err: errLifeOver}
 		return
 	}
-	e.waiters = append(e.waiters, w)
-	if err := e.apply(asked); err != nil {
-		e.unseat(w)
+	if table[e.state][asked].to == Created {
 		w.told <- told{err: invalidTransition(e.state, "Ready")}
+		return
+	}
+	e.waiters = append(e.waiters, w)
+	e.runtimeAsked, e.life.closed = true, true
+	switch {
+	case e.state == Invoking || e.gathered():
+		e.must(asked)
+	case e.state == Responded:
+		e.tellRuntimeDone() // and the extensions go on
 	}
 }
 
@@ -200,9 +239,9 @@ func (e *Environment) exiting() bool {
 	return e.life != nil && e.life.exit != nil
 }
 
-// hearOut begins the end of a process that exited: everything else in the box is
-// killed, and what it had still sent is heard, before the machine learns of it. An
-// answer that was given before the exit counts.
+// hearOut begins the end of a runtime that exited: everything else in the box is
+// killed, unless extensions have their time yet, and what it had still sent is heard,
+// before the machine learns of it. An answer that was given before the exit counts.
 func (e *Environment) hearOut() {
 	l := e.life
 	status := l.process.Status()
@@ -213,10 +252,20 @@ func (e *Environment) hearOut() {
 		return
 	}
 	l.exit = exitFault(status)
+	switch {
+	case e.state == Stopping || e.state == Closing:
+		e.must(stopped)
+		return
+	case e.state.resetting() || e.state.ending():
+		return
+	}
+	alone := !l.external()
 	e.wg.Add(1)
 	go func() {
 		defer e.wg.Done()
-		_ = e.sandbox.KillAll() // tried again, and judged, when the machine says kill
+		if alone {
+			_ = e.sandbox.KillAll() // tried again, and judged, when the machine says kill
+		}
 		l.server.Settle(settleTime)
 		l.send(message{kind: heard, life: l})
 	}()
@@ -231,11 +280,13 @@ func (e *Environment) blame(f *fault) {
 
 // blameTime is the fault of a limit that passed.
 func (e *Environment) blameTime() {
-	limit := e.timeout
-	if e.state == Initializing {
-		limit = e.initTimeout
+	switch {
+	case e.state.resetting() || e.state.ending(): // it is too late for blame
+	case e.state == Registering || e.state == Initializing:
+		e.blame(timedOut(e.initTimeout))
+	default:
+		e.blame(timedOut(e.timeout))
 	}
-	e.blame(timedOut(limit))
 }
 
 // finish gives the caller its outcome, once.

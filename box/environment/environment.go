@@ -38,6 +38,7 @@ type Options struct {
 	MilliCPU    int64         // quota during invocations; 0 is none. During init there is none.
 	SandboxTime time.Duration // how long making the box took, for the first report
 	Inside      *Inside       // kiln's own API; nil is none
+	Extensions  []string      // the files of /opt/extensions in the box
 	Stream      kiln.StreamLimits
 	Logger      *slog.Logger
 }
@@ -67,6 +68,7 @@ type Environment struct {
 	source      *telemetry.Source
 	credentials credentials
 	inside      *Inside
+	extensions  []string
 	limits      kiln.StreamLimits
 	logger      *slog.Logger
 
@@ -82,26 +84,30 @@ type Environment struct {
 	closeErr  error        // valid after over
 
 	// The goroutine's own.
-	state     State
-	journal   *journal
-	taps      []*tap.Subscriber // of the extensions
-	names     map[string]string // of the extensions, by their identifiers
-	life      *life
-	within    *within
-	timer     *time.Timer
-	armed     time.Time // when the invocation's time began; zero when it does not run
-	held      *call     // an invocation that came while the process was ending
-	waiters   []*waiter
-	call      *call  // the invocation that is served
-	lastID    string // its request id, also after it ended
-	fault     *fault // the first thing that went wrong
-	post      *post  // the answer that is being handed in
-	follow    []event
-	initBegan time.Time
-	firstInit bool          // the init that runs is the first one
-	coldInit  time.Duration // of a successful first init, until an invocation followed it
-	limited   bool
-	meter     meter
+	state   State
+	journal *journal
+	taps    []*tap.Subscriber // of the extensions
+	life    *life
+	within  *within
+	timer   *time.Timer
+	armed   time.Time // when the invocation's time began; zero when it does not run
+	leaveBy time.Time // when everybody who was asked to end must have
+	free    bool      // the slot is: a token is out, or was taken and not used yet
+	frozen  bool
+	held    *call // an invocation that came while the processes were ending
+	waiters []*waiter
+	// runtimeAsked is whether the runtime asked for work and was given none since.
+	runtimeAsked bool
+	call         *call  // the invocation that is served
+	lastID       string // its request id, also after it ended
+	fault        *fault // the first thing that went wrong
+	post         *post  // the answer that is being handed in
+	follow       []event
+	initBegan    time.Time
+	firstInit    bool          // the init that runs is the first one
+	coldInit     time.Duration // of a successful first init, until an invocation followed it
+	limited      bool
+	meter        meter
 }
 
 // call is an invocation on its way through an environment.
@@ -161,6 +167,7 @@ func New(o Options) *Environment {
 		},
 		credentials: newCredentials(o.Version.Function.Account),
 		inside:      o.Inside,
+		extensions:  o.Extensions,
 		limits:      o.Stream.WithDefaults(),
 		logger:      o.Logger.With("environment", o.ID, "function", o.Version.Function.String()),
 		messages:    make(chan message, 16),
@@ -223,8 +230,9 @@ func (e *Environment) Rest() {
 	}
 }
 
-// Close ends the environment now, destroys its sandbox and waits until nothing of it
-// is left. An invocation that runs fails.
+// Close ends the environment: processes that have a right to it get their time to end,
+// at most two seconds. Then it destroys the sandbox, and waits until nothing of it is
+// left. An invocation that runs fails.
 func (e *Environment) Close() error {
 	e.closeOnce.Do(func() {
 		close(e.closing)

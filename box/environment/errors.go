@@ -22,6 +22,11 @@ const (
 	typeTooLarge   = "Function.ResponseSizeTooLarge"
 	typeTimeout    = "Sandbox.Timedout"
 	typeSandbox    = "Sandbox.Failure"
+
+	typeExtensionLaunch = "Extension.LaunchError"
+	typeExtensionCrash  = "Extension.Crash"
+	typeExtensionInit   = "Extension.InitError"
+	typeExtensionExit   = "Extension.ExitError"
 )
 
 // fault is why an init or an invocation failed: the first thing that went wrong.
@@ -92,6 +97,18 @@ func exitFault(s sandbox.ExitStatus) *fault {
 	return f
 }
 
+// crashFault says how an extension ended that should not have, in the words of AWS.
+func crashFault(s sandbox.ExitStatus) *fault {
+	f := &fault{kiln.StatusFailure, typeExtensionCrash, "exit code 0", nil}
+	switch {
+	case s.Signal > 0:
+		f.message = "signal: " + syscall.Signal(s.Signal).String()
+	case s.Code > 0:
+		f.message = "exit status " + strconv.Itoa(s.Code)
+	}
+	return f
+}
+
 // goneFault is the fault of a function whose box ended under it.
 func goneFault() *fault {
 	return &fault{kiln.StatusFailure, typeSandbox, "The execution environment ended unexpectedly", nil}
@@ -138,9 +155,10 @@ func invalidTransition(from State, to string) *rapi.Refusal {
 
 // runtimeStates are AWS's names for where the runtime process stands.
 var runtimeStates = [states]string{
-	Created: "Started", Initializing: "Started", Failing: "InitError", Ready: "Ready", Frozen: "Ready",
-	Invoking: "Running", Responded: "ResponseSent", Broken: "Exited", Restarting: "Started",
-	RestartFailing: "InitError", Dead: "Exited",
+	Created: "Started", Registering: "Started", Initializing: "Started", Failing: "InitError", Ready: "Ready", Frozen: "Ready",
+	Invoking: "Running", Responded: "ResponseSent", Stopping: "Exited", Parting: "Exited", Broken: "Exited",
+	Reregistering: "Started", Restarting: "Started", RestartFailing: "InitError",
+	Closing: "Exited", Leaving: "Exited", Dead: "Exited",
 }
 
 // errLifeOver ends a request of a process that is no longer the runtime.

@@ -16,15 +16,21 @@ import (
 // settleTime bounds how long what a dead process had sent is waited for.
 const settleTime = 250 * time.Millisecond
 
-// life is one runtime process with the API that it speaks to, from its start to its
-// end. It is the Guest of that API: it turns what the process asks into messages
-// for the environment's goroutine. What comes from an ended life changes nothing.
+// life is one runtime process and its extensions with the API that they speak to, from
+// the start of the first to the end of the last. It is the Guest of that API: it turns
+// what the processes ask into messages for the environment's goroutine. What comes from
+// an ended life changes nothing.
 type life struct {
 	messages chan<- message
 	server   *rapi.Server
-	process  sandbox.Process
-	done     chan struct{} // closed when the life is over
-	exit     *fault        // how its process ended; the environment's goroutine alone uses this
+	address  string          // of the API
+	process  sandbox.Process // the runtime's; nil until it is started
+	done     chan struct{}   // closed when the life is over
+
+	// The environment's goroutine alone uses these.
+	exit       *fault // how the runtime's process ended
+	extensions []*extension
+	closed     bool // the runtime has asked for work: nobody registers any more
 }
 
 // message is something that reaches the environment's goroutine.
@@ -36,6 +42,8 @@ type message struct {
 	post   *post   // hand in, hand in an init error
 
 	subscription *subscription // subscribe
+	petition     *petition     // register, listen, forsake, the errors of an extension
+	extension    *extension    // departed
 }
 
 type kind int
@@ -50,6 +58,13 @@ const (
 	tapping              // PUT telemetry
 	open                 // the head of a streamed answer
 	heard                // the process ended and all that it had sent was read
+
+	register      // POST register
+	listen        // GET event/next
+	forsake       // the connection of a GET event/next is gone
+	extensionInit // POST init/error of an extension
+	extensionExit // POST exit/error
+	departed      // the process of an extension ended and all that it had sent was read
 )
 
 // waiter is one GET next. What it waits for is sent once.
@@ -156,22 +171,16 @@ func (l *life) exited() <-chan struct{} {
 	return l.process.Exited()
 }
 
-// startLife opens the Runtime API and executes the runtime. On an error nothing is
-// left of it. A program that cannot be executed gives a fault and no error.
-func (e *Environment) startLife() (*life, *fault, error) {
+// startLife opens the API for processes that are to be started.
+func (e *Environment) startLife() (*life, error) {
 	l := &life{messages: e.messages, done: make(chan struct{})}
 	listener, err := e.listen()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	l.address = listener.Addr().String()
 	l.server = rapi.Serve(listener, l, rapi.Options{})
-	process, fault, err := e.execute(listener.Addr().String())
-	if process == nil {
-		l.end()
-		return nil, fault, err
-	}
-	l.process = process
-	return l, nil, nil
+	return l, nil
 }
 
 // listen opens the Runtime API's address and, the first time and in the same entry

@@ -71,10 +71,11 @@ func eventNamed(name string) (event, bool) {
 }
 
 // TestEveryEndOfAnInvocationIsReported checks the table as a whole: whatever ends an
-// invocation answers its caller first and says END, frees the slot or ends the
-// environment, and leaves no process where the next one starts its own.
+// invocation answers its caller first and says END; what leads to Broken leaves no
+// process where the next invocation starts its own, and frees the slot, last; what leads
+// away from running processes gives them the time to end that they have a right to.
 func TestEveryEndOfAnInvocationIsReported(t *testing.T) {
-	atWork := map[State]bool{Invoking: true, Responded: true, Restarting: true, RestartFailing: true}
+	atWork := map[State]bool{Invoking: true, Responded: true, Reregistering: true, Restarting: true, RestartFailing: true}
 	for s := range states {
 		for e := range events {
 			a := table[s][e]
@@ -92,12 +93,21 @@ func TestEveryEndOfAnInvocationIsReported(t *testing.T) {
 				if s != Responded && does[fail] == 0 && does[refuse] == 0 {
 					t.Errorf("%s in %s ends an invocation without an answer", e, s)
 				}
-				if a.to != Dead && does[release] != len(a.actions) {
+				if a.to == Ready && does[release] != len(a.actions) {
 					t.Errorf("%s in %s: the slot must become free, and last", e, s)
 				}
 			}
-			if a.to == Broken && s != Broken && does[kill] == 0 {
-				t.Errorf("%s in %s leaves processes behind", e, s)
+			if a.to == Broken && s != Broken && (does[kill] == 0 || does[release] != len(a.actions)) {
+				t.Errorf("%s in %s leaves processes behind, or the slot taken", e, s)
+			}
+			if a.to.resetting() && !s.resetting() && does[stop] == 0 {
+				t.Errorf("%s in %s stops nothing", e, s)
+			}
+			if a.to == Closing && a.to != s && s != Stopping && does[stop] == 0 {
+				t.Errorf("%s in %s stops nothing", e, s)
+			}
+			if (a.to == Parting || a.to == Leaving) && a.to != s && s != Parting && does[part] != len(a.actions) {
+				t.Errorf("%s in %s does not tell the extensions, last", e, s)
 			}
 			if a.to == Dead && does[over] != len(a.actions) {
 				t.Errorf("%s in %s ends without an end", e, s)
@@ -105,6 +115,16 @@ func TestEveryEndOfAnInvocationIsReported(t *testing.T) {
 			if does[deliver] > 0 && s == Frozen && does[thaw] == 0 {
 				t.Errorf("%s in %s sends to a frozen process", e, s)
 			}
+		}
+	}
+}
+
+// TestEveryTimeEnds checks that no state in which something is waited for is without an
+// end: the deadline is known there, and leads somewhere else.
+func TestEveryTimeEnds(t *testing.T) {
+	for _, s := range []State{Registering, Initializing, Failing, Invoking, Responded, Stopping, Parting, Reregistering, Restarting, RestartFailing, Closing, Leaving} {
+		if to := table[s][deadline].to; to == Created || to == s {
+			t.Errorf("a deadline in %s leads to %s", s, to)
 		}
 	}
 }

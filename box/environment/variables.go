@@ -3,6 +3,7 @@ package environment
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,23 @@ func variables(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, a addresses
 		list = append(list, name+"="+value)
 	}
 	return list
+}
+
+// runtimeOnly are the variables that an extension does not get, in the list of AWS.
+var runtimeOnly = []string{
+	"_HANDLER", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+	"AWS_XRAY_CONTEXT_MISSING", "AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_PORT",
+}
+
+// extensionVariables gives the environment of an extension: that of the runtime without
+// what is the runtime's own, and without what a language's descriptor adds.
+func extensionVariables(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, a addresses, c credentials) []string {
+	rt.Env = nil
+	list := variables(v, rt, init, a, "", c)
+	return slices.DeleteFunc(list, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(runtimeOnly, name) || name == "SHLVL" || name == "PWD"
+	})
 }
 
 // defaults are the variables that a function may set otherwise, as recorded for
