@@ -68,7 +68,7 @@ var rooms = map[string][]string{
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs", "box/image",
 		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console", "door/url",
 	},
-	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/environment", "box/runtimes", "box/rootfs"},
+	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/environment", "box/runtimes", "box/rootfs"},
 }
 
 // modules says which rooms may import a module that is not of the standard

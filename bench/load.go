@@ -18,6 +18,7 @@ import (
 type load struct {
 	calls int
 	p50   time.Duration
+	p99   time.Duration
 	cpu   time.Duration // of the server process
 	took  time.Duration
 }
@@ -65,7 +66,7 @@ func drive(ctx context.Context, address string, request []byte, clients int, win
 	if len(times) == 0 {
 		return load{}, fmt.Errorf("no call of %s was answered", address)
 	}
-	return load{len(times), times[len(times)/2], after - cpu, took}, nil
+	return load{len(times), times[len(times)/2], times[len(times)*99/100], after - cpu, took}, nil
 }
 
 func caller(ctx context.Context, address string, request []byte) ([]time.Duration, error) {

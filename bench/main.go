@@ -15,6 +15,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,13 +37,14 @@ func main() {
 	flag.DurationVar(&s.window, "window", 2*time.Second, "length of one warm round")
 	flag.IntVar(&s.clients, "clients", 16, "clients of a warm round")
 	flag.StringVar(&s.out, "out", "bench/RESULTS.md", "file of the results")
+	steps := flag.String("steps", "", "only these of freeze,box,warm,cold,neighbour,memory; the results are then not written")
 	flag.Parse()
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		fail(fmt.Errorf("the bench needs Linux and root: it measures real sandboxes"))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	err := s.run(ctx)
+	err := s.run(ctx, *steps)
 	stop()
 	fail(err)
 }
@@ -63,8 +66,8 @@ type suite struct {
 	table       table
 }
 
-// run takes every figure and writes the results.
-func (s *suite) run(ctx context.Context) error {
+// run takes every figure and writes the results; or only some figures.
+func (s *suite) run(ctx context.Context, only string) error {
 	dir, err := os.MkdirTemp("", "kiln-bench-")
 	if err != nil {
 		return err
@@ -77,10 +80,20 @@ func (s *suite) run(ctx context.Context) error {
 	if s.binary, err = filepath.Abs(s.binary); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{s.freeze, s.warm, s.cold, s.memory} {
-		if err := step(ctx); err != nil {
-			return err
+	chosen := strings.FieldsFunc(only, func(c rune) bool { return c == ',' })
+	for _, step := range []struct {
+		name string
+		take func(context.Context) error
+	}{{"freeze", s.freeze}, {"box", s.box}, {"warm", s.warm}, {"cold", s.cold}, {"neighbour", s.neighbour}, {"memory", s.memory}} {
+		if only != "" && !slices.Contains(chosen, step.name) {
+			continue
 		}
+		if err := step.take(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	if only != "" {
+		return nil
 	}
 	return s.table.write(s.out)
 }

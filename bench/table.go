@@ -50,6 +50,8 @@ func (r row) cells() [5]string {
 		m, low, high := r.ratio()
 		out[2] = fmt.Sprintf("%.4g %s", middle(r.floor), r.unit)
 		out[3] = fmt.Sprintf("%.2f (%.2f–%.2f)", m, low, high)
+	} else if len(r.kiln) > 1 {
+		out[1] += fmt.Sprintf(" (%.4g–%.4g)", slices.Min(r.kiln), slices.Max(r.kiln))
 	}
 	return out
 }
