@@ -80,6 +80,7 @@ func TestJavaAndRubyAreFetchedAndRun(t *testing.T) {
 			if kind, message := failure(t, c, "f-"+identifier[4:5], `{"fail":1}`); kind != "Function<ArgumentError>" || message != "asked to" {
 				t.Errorf("%s: error %s %s", identifier, kind, message)
 			}
+			rubyLayer(t, c, identifier)
 			continue
 		}
 		name := strings.NewReplacer(".", "-").Replace(identifier)

@@ -234,6 +234,53 @@ done
 	}
 }
 
+// rubyLayer holds a Ruby to finding the gems and the libraries of a layer.
+func rubyLayer(t testing.TB, c *lambda.Client, identifier string) {
+	t.Helper()
+	version := strings.TrimPrefix(identifier, "ruby") + ".0"
+	gems := "ruby/gems/" + version + "/"
+	arn := layer(t, c, "gems", zipOf(t,
+		file{Name: "ruby/lib/plain.rb", Text: "PLAIN = 'a library'\n"},
+		file{Name: gems + "gems/kilnlayer-1.0.0/lib/kilnlayer.rb", Text: "GEM = 'a gem'\n"},
+		file{Name: gems + "specifications/kilnlayer-1.0.0.gemspec", Text: `Gem::Specification.new do |s|
+  s.name = "kilnlayer"
+  s.version = "1.0.0"
+  s.summary = "a gem of a layer"
+  s.authors = ["kiln"]
+  s.files = ["lib/kilnlayer.rb"]
+  s.require_paths = ["lib"]
+end
+`}))
+	name := "gems-" + strings.ReplaceAll(identifier, ".", "-")
+	create(t, c, name, identifier, "app.handler", zipOf(t, file{Name: "app.rb", Text: "require 'plain'\nrequire 'kilnlayer'\ndef handler(event:, context:)\n  [PLAIN, GEM, Gem.loaded_specs['kilnlayer'].version.to_s]\nend\n"}), layers(arn), memory(256))
+	if got := answer(t, c, name, `{}`); got != `["a library","a gem","1.0.0"]` {
+		t.Errorf("%s with a layer: got %s", identifier, got)
+	}
+}
+
+func TestTheProcessSandboxRefusesLayersAndSaysWhy(t *testing.T) {
+	s := start(t, "--sandbox", "process")
+	c, ctx := s.client(), within(t, time.Minute)
+	arn := layer(t, c, "l", zipOf(t, file{Name: "x", Text: "1"}))
+	_, err := c.CreateFunction(ctx, &lambda.CreateFunctionInput{
+		FunctionName: aws.String("f"), Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), Role: aws.String(role),
+		Code: &types.FunctionCode{ZipFile: zipOf(t, file{Name: "bootstrap", Text: "#!/bin/sh\n", Mode: 0o755})}, Layers: []string{arn},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "the function fails", func() bool {
+		got, err := c.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String("f")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.State == types.StateActive {
+			t.Fatal("the function is Active: its layer would be missing")
+		}
+		return got.State == types.StateFailed && strings.Contains(aws.ToString(got.StateReason), "only with --sandbox linux")
+	})
+}
+
 // TestAHostileLayerReachesNothing gives a function layers that try to write through each
 // other's links.
 func TestAHostileLayerReachesNothing(t *testing.T) {
