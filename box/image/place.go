@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"path"
 	"strconv"
 	"strings"
@@ -46,11 +47,7 @@ func (i *Image) runtime(v *kiln.Version) kiln.Runtime {
 		Family: Family, Root: i.Dir, Whole: true, Env: map[string]string{"PATH": defaultPath},
 		Dir: path.Join("/", c.WorkingDir), Release: "image:sha256:" + i.Digest,
 	}
-	for _, pair := range c.Env {
-		if name, value, ok := strings.Cut(pair, "="); ok && name != "" {
-			rt.Env[name] = value
-		}
-	}
+	maps.Copy(rt.Env, variables(c.Env))
 	rt.Command = append(append([]string{}, c.Entrypoint...), c.Cmd...)
 	if len(rt.Command) > 0 {
 		rt.Command[0] = i.program(rt.Command[0], rt.Dir, rt.Env["PATH"])
@@ -147,4 +144,18 @@ func withUser(own []byte, root, entry string) []byte {
 		text += "\n"
 	}
 	return []byte(strings.ReplaceAll(text, "${UID}", "") + entry)
+}
+
+// Environment gives the variables that an image sets, by name.
+func (i *Image) Environment() map[string]string { return variables(i.Config.Env) }
+
+// variables reads a list of NAME=value.
+func variables(list []string) map[string]string {
+	all := map[string]string{}
+	for _, pair := range list {
+		if name, value, ok := strings.Cut(pair, "="); ok && name != "" {
+			all[name] = value
+		}
+	}
+	return all
 }

@@ -74,6 +74,9 @@ func (c *Cache) base(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
 }
 
 func (c *Cache) compose(rt kiln.Runtime) ([]kiln.RuntimeMount, error) {
+	if rt.Whole {
+		return append([]kiln.RuntimeMount{{Source: rt.Root, Target: "/"}}, rt.Mounts...), nil
+	}
 	host := c.host
 	if rt.Root != "" {
 		host = rt.Root

@@ -145,6 +145,13 @@ func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (ki
 	if err := b.Runs(architecture); err != nil {
 		return kiln.Runtime{}, err
 	}
+	if s, err := b.serves(ctx, d); s != nil || err != nil {
+		b.warn(d)
+		if err != nil {
+			return kiln.Runtime{}, err
+		}
+		return s.runtime, nil
+	}
 	if d.Missing != "" {
 		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime,
 			"runtime %s cannot be served: %s; a custom runtime (provided.al2023) that brings its own interpreter works today",

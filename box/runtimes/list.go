@@ -66,7 +66,12 @@ func (b *Book) Newest(ctx context.Context, family string) []Entry {
 
 func (b *Book) entry(ctx context.Context, d *descriptor) Entry {
 	e := Entry{Identifier: d.Identifier, State: Ready, Deprecated: d.Deprecated}
+	image, err := b.serves(ctx, d)
 	switch {
+	case image != nil:
+		e.Source, e.Release = image.source, image.runtime.Release
+	case err != nil:
+		e.State, e.How = Missing, err.Error()
 	case d.Missing != "":
 		e.State, e.How = Unsupported, d.Missing
 	case !d.interpreted():

@@ -38,6 +38,9 @@ type config struct {
 	AllowHost          []string
 	InsecureListen     bool
 	LogLevel           string
+	RegistryMirrors    map[string]string // by the registry's name
+	RegistryStall      time.Duration
+	LocalImages        bool
 	DebianMirror       string // "" is what this machine's apt is set up with
 	DebianKeyring      string
 	S3Endpoint         string // "" is AWS's own
@@ -86,6 +89,9 @@ func settings(w world) []setting {
 		{key: "s3-endpoint", value: "", kind: "URL", usage: "server that speaks S3 and has the code that requests name by S3Bucket and S3Key; not set, AWS's own. Credentials come from where AWS's tools have them (AWS_ACCESS_KEY_ID, AWS_PROFILE, …)", set: text(func(c *config) *string { return &c.S3Endpoint }, isS3Endpoint)},
 		{key: "s3-region", value: "", kind: "REGION", usage: "its region; not set, that of AWS_REGION or the profile, else us-east-1", set: text(func(c *config) *string { return &c.S3Region }, nil)},
 		{key: "s3-path-style", value: "auto", kind: "auto|true|false", usage: "true names buckets in the path, false in the host name; auto is true where s3-endpoint is set", set: text(func(c *config) *string { return &c.S3PathStyle }, oneOf("auto", "true", "false"))},
+		{key: "registry-mirror", value: "", kind: "REGISTRY=HOST,…", usage: "hosts asked for images before a registry is; http:// before a host allows it no TLS", isList: true, set: mirrors},
+		{key: "registry-stall", value: "30s", kind: "DURATION", usage: "how long a registry may send next to nothing before a pull fails", set: duration(func(c *config) *time.Duration { return &c.RegistryStall }, time.Second)},
+		{key: "local-images", value: "true", kind: "true|false", usage: "let requests name images on this server's own disk (oci:, oci-archive:, docker-archive:)", isSwitch: true, set: boolean(func(c *config) *bool { return &c.LocalImages })},
 		{key: "debian-mirror", value: "", kind: "URL", usage: "where kiln runtime add fetches Debian packages from; not set, this machine's apt says where", set: text(func(c *config) *string { return &c.DebianMirror }, isMirror)},
 		{key: "debian-keyring", value: "", kind: "FILE", usage: "keys that Debian's index must be signed by; not set, those that this machine has", set: text(func(c *config) *string { return &c.DebianKeyring }, nil)},
 	}

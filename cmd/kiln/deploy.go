@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,7 +23,7 @@ const settleTime = 5 * time.Minute
 // deployCommand is `kiln deploy`.
 func deployCommand(w world) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "deploy DIR|ZIP|PROGRAM",
+		Use:   "deploy DIR|ZIP|PROGRAM|--image REF",
 		Short: "Create a function or bring it up to date",
 		Long: `Create a function from a folder, a zip, a program or one source file, or bring the
 one of that name up to date, and wait until it can be called.
@@ -36,14 +34,22 @@ index.mjs, index.js and the like. A file function.yaml in the folder can say mor
 the names of the flags, with environment (a table), exclude (a list of patterns) and
 layers (a list); flags win. What neither says stays as it is on the server.
 
+With --image the function is a container image, of a registry or of the server's disk.
+
 The ARN goes to stdout, all else to stderr.`,
 		Example: `  kiln deploy examples/hello-go
   kiln deploy . --name hello --memory 512 --timeout 30s --env STAGE=dev
-  kiln deploy function.zip --runtime python3.12 --handler app.handler`,
-		Args: exactly("a folder, a zip or a program"),
+  kiln deploy function.zip --runtime python3.12 --handler app.handler
+  kiln deploy --image localhost:5000/hello:latest --memory 512`,
 	}
 	open := serverFlags(w, cmd)
-	read := functionFlags(cmd)
+	read, image := functionFlags(cmd), imageFlags(cmd)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed("image") {
+			return exactly()(cmd, args)
+		}
+		return exactly("a folder, a zip or a program")(cmd, args)
+	}
 	publish := cmd.Flags().Bool("publish", false, "give the result a version number")
 	format := outputFlag(w, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -51,9 +57,19 @@ The ARN goes to stdout, all else to stderr.`,
 		if err != nil {
 			return err
 		}
-		f, err := read(args[0])
+		chosen, err := image()
 		if err != nil {
 			return err
+		}
+		at := append(args, "")[0]
+		f, err := read(at)
+		if err != nil {
+			return err
+		}
+		if f.image = chosen; chosen != nil {
+			if err := f.settleImage(); err != nil {
+				return err
+			}
 		}
 		s, err := open()
 		if err != nil {
@@ -64,7 +80,7 @@ The ARN goes to stdout, all else to stderr.`,
 		if err != nil {
 			return s.explain(err, "")
 		}
-		d.hints(args[0])
+		d.hints(at)
 		if form == "json" {
 			return printJSON(w.out, c)
 		}
@@ -81,6 +97,7 @@ type deployment struct {
 	publish  bool
 	w        world
 	zip      []byte
+	bar      *progressBar // of an image
 }
 
 // run packs the function, creates it or changes what differs, and returns its
@@ -95,22 +112,30 @@ func (d *deployment) run(ctx context.Context) (*client.FunctionConfiguration, er
 	case err != nil:
 		return nil, err
 	}
-	if err := d.settleRuntime(ctx, existing); err != nil {
-		return nil, err
-	}
-	if err := d.settleArchitecture(ctx, existing); err != nil {
-		return nil, err
-	}
-	if err := d.settleLayers(ctx); err != nil {
-		return nil, err
-	}
-	if err := d.pack(ctx); err != nil {
+	if err := d.prepare(ctx, existing); err != nil {
 		return nil, err
 	}
 	if existing == nil {
 		return d.create(ctx)
 	}
 	return d.update(ctx, existing)
+}
+
+// prepare settles what is not said, and packs code.
+func (d *deployment) prepare(ctx context.Context, existing *client.FunctionConfiguration) error {
+	if d.function.image != nil {
+		return d.settleImageArchitecture(ctx, existing)
+	}
+	if err := d.settleRuntime(ctx, existing); err != nil {
+		return err
+	}
+	if err := d.settleArchitecture(ctx, existing); err != nil {
+		return err
+	}
+	if err := d.settleLayers(ctx); err != nil {
+		return err
+	}
+	return d.pack(ctx)
 }
 
 // settleRuntime turns "python" or "nodejs" into the identifier that the function
@@ -191,6 +216,7 @@ func (d *deployment) create(ctx context.Context) (*client.FunctionConfiguration,
 		in.Environment = &client.Environment{Variables: f.Environment}
 	}
 	in.Layers, in.Tags = f.Layers, f.tags()
+	d.asImage(in)
 	if _, err := d.CreateFunction(ctx, in); err != nil {
 		return nil, err
 	}
@@ -208,14 +234,12 @@ func (d *deployment) update(ctx context.Context, existing *client.FunctionConfig
 		return nil, err
 	}
 	var done []string
-	sum := sha256.Sum256(d.zip)
-	newCode := base64.StdEncoding.EncodeToString(sum[:]) != value(existing.CodeSha256)
+	in, newCode, err := d.newCode(ctx, existing)
+	if err != nil {
+		return nil, err
+	}
 	change, changed := d.differences(existing)
 	if newCode {
-		in := &client.UpdateFunctionCodeRequest{FunctionName: f.Name, ZipFile: d.zip}
-		if f.Architecture != "" {
-			in.Architectures = []string{f.Architecture}
-		}
 		if _, err := d.UpdateFunctionCode(ctx, in); err != nil {
 			return nil, err
 		}
@@ -287,14 +311,20 @@ func (d *deployment) differences(c *client.FunctionConfiguration) (*client.Updat
 	if f.Layers != nil && !slices.Equal(f.Layers, layers) {
 		in.Layers, changed = f.Layers, true
 	}
+	changed = d.imageDiffers(in, c) || changed
 	return in, changed
 }
 
 // settled waits until the function is Active and its last update is over, and
 // gives the server's reason when that went wrong.
 func (d *deployment) settled(ctx context.Context) (*client.FunctionConfiguration, error) {
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	ctx, cancel := context.WithTimeout(ctx, d.patience())
 	defer cancel()
+	defer func() {
+		if d.bar != nil {
+			d.bar.end()
+		}
+	}()
 	pause := 5 * time.Millisecond
 	for {
 		c, err := d.GetFunctionConfiguration(ctx, &client.GetFunctionConfigurationRequest{FunctionName: d.function.Name})
@@ -309,10 +339,11 @@ func (d *deployment) settled(ctx context.Context) (*client.FunctionConfiguration
 		case value(c.State) != "Pending" && value(c.LastUpdateStatus) != "InProgress":
 			return c, nil
 		}
+		d.showPull(ctx)
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil, platformf("kiln describe "+d.function.Name+" shows its state", "%s is not ready after %s", d.function.Name, settleTime)
+				return nil, platformf("kiln describe "+d.function.Name+" shows its state", "%s is not ready after %s", d.function.Name, d.patience())
 			}
 			return nil, ctx.Err()
 		case <-time.After(pause):
@@ -331,13 +362,20 @@ func (d *deployment) role() string {
 }
 
 func (d *deployment) say(what string, c *client.FunctionConfiguration) {
+	if d.function.image != nil {
+		fmt.Fprintf(d.w.talk, "%s: %s (image %s, %d MB, %d s)\n", d.function.Name, what, printable(d.function.image.reference), value(c.MemorySize), value(c.Timeout))
+		return
+	}
 	fmt.Fprintf(d.w.talk, "%s: %s (%s, %s, %d MB, %d s, code %s)\n", d.function.Name, what,
 		value(c.Runtime), printable(value(c.Handler)), value(c.MemorySize), value(c.Timeout), bytesText(value(c.CodeSize)))
 }
 
 // hints tells how to call what was deployed.
 func (d *deployment) hints(path string) {
-	payload, event := "{}", eventBeside(path)
+	payload, event := "{}", ""
+	if path != "" {
+		event = eventBeside(path)
+	}
 	if event != "" {
 		payload = "@" + event
 	}

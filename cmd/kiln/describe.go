@@ -18,6 +18,7 @@ type description struct {
 	Code          *client.FunctionCodeLocation   `json:"code,omitempty"`
 	Concurrency   *client.Concurrency            `json:"concurrency,omitempty"`
 	Tags          map[string]string              `json:"tags,omitempty"`
+	Pull          string                         `json:"pull,omitempty"` // how far its image is, while it is pulled
 	Versions      []client.FunctionConfiguration `json:"versions"`
 	Aliases       []client.AliasConfiguration    `json:"aliases"`
 }
@@ -63,6 +64,9 @@ func (s *server) describe(ctx context.Context, name, qualifier string) (*descrip
 	}
 	d := &description{Configuration: got.Configuration, Code: got.Code, Concurrency: got.Concurrency, Tags: got.Tags,
 		Versions: []client.FunctionConfiguration{}, Aliases: []client.AliasConfiguration{}}
+	if value(got.Configuration.PackageType) == "Image" && value(got.Configuration.State) != "Active" || value(got.Configuration.LastUpdateStatus) == "InProgress" {
+		d.Pull = s.pullText(ctx, name)
+	}
 	versions := &client.ListVersionsByFunctionRequest{FunctionName: name}
 	for more := true; more; more = value(versions.Marker) != "" {
 		page, err := s.ListVersionsByFunction(ctx, versions)
@@ -97,6 +101,13 @@ func (d *description) rows() [][]string {
 	add("ARN", value(c.FunctionArn))
 	add("Description", value(c.Description))
 	add("State", stateText(c))
+	add("Image", imageText(d.Code))
+	add("Pulled", d.Pull)
+	if i := c.ImageConfigResponse; i != nil && i.ImageConfig != nil {
+		add("Entry point", strings.Join(i.ImageConfig.EntryPoint, " "))
+		add("Command", strings.Join(i.ImageConfig.Command, " "))
+		add("Working directory", value(i.ImageConfig.WorkingDirectory))
+	}
 	add("Runtime", value(c.Runtime))
 	add("Handler", value(c.Handler))
 	add("Architecture", strings.Join(c.Architectures, ", "))
@@ -109,7 +120,9 @@ func (d *description) rows() [][]string {
 		add("Layer", value(l.Arn)+", "+bytesText(value(l.CodeSize)))
 	}
 	add("Role", value(c.Role))
-	add("Code", bytesText(value(c.CodeSize))+", sha256 "+value(c.CodeSha256))
+	if value(c.PackageType) != "Image" {
+		add("Code", bytesText(value(c.CodeSize))+", sha256 "+value(c.CodeSha256))
+	}
 	add("Modified", value(c.LastModified))
 	if d.Concurrency != nil && d.Concurrency.ReservedConcurrentExecutions != nil {
 		add("Reserved", fmt.Sprintf("%d at a time", *d.Concurrency.ReservedConcurrentExecutions))

@@ -28,7 +28,8 @@ type function struct {
 	CPU, Network                                            string   // "" is not said
 	Layers                                                  []string // as the user wrote them; nil is not said
 
-	source *pack.Source
+	source *pack.Source // nil for an image
+	image  *imageChoice // nil for code
 }
 
 // functionKey is one setting of a function: a line of function.yaml and a flag.
@@ -93,7 +94,7 @@ func cpuMode(f *function, s string) error {
 }
 
 // functionFlags gives a command the settings of a function as flags. read gives
-// the function at path with file and flags applied.
+// the function at path with file and flags applied, for "" with flags alone.
 func functionFlags(cmd *cobra.Command, except ...string) (read func(path string) (*function, error)) {
 	values := map[string]*flagText{}
 	for _, k := range functionKeys() {
@@ -107,7 +108,10 @@ func functionFlags(cmd *cobra.Command, except ...string) (read func(path string)
 	env := cmd.Flags().StringArray("env", nil, "environment variable of the function, `NAME=VALUE`; may be repeated")
 	layers := cmd.Flags().StringArray("layer", nil, "layer of the function, as `NAME:VERSION`, name (its newest version) or ARN; may be repeated, later ones over earlier ones")
 	return func(path string) (*function, error) {
-		f, err := readFunction(path)
+		f, err := &function{}, error(nil)
+		if path != "" {
+			f, err = readFunction(path)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -131,6 +135,9 @@ func functionFlags(cmd *cobra.Command, except ...string) (read func(path string)
 		}
 		if *layers != nil {
 			f.Layers = *layers
+		}
+		if f.source == nil {
+			return f, nil
 		}
 		return f, f.settle()
 	}

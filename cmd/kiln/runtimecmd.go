@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,8 @@ import (
 // server uses now.
 type shelf interface {
 	list(ctx context.Context) ([]runtimeEntry, error)
-	// add fetches a runtime and tells how far it is in bytes; total 0 is not known.
-	add(ctx context.Context, identifier string, progress func(done, total int64)) error
+	// add fetches a runtime, from a container image if one is named, and tells how far it is in bytes; total 0 is not known.
+	add(ctx context.Context, identifier, image string, progress func(done, total int64)) error
 	remove(ctx context.Context, identifier string) error
 	close() error
 }
@@ -35,20 +36,27 @@ Rust, shell scripts) need none. With a server running the commands ask it; witho
 they work on its data directory.`,
 		RunE: needSubcommand,
 	}
+	add := &cobra.Command{
+		Use: "add RUNTIME", Short: "Fetch what serves a runtime, or the AWS SDK of a language",
+		Example: "  kiln runtime add nodejs22.x\n  kiln runtime add python3.13\n  kiln runtime add python-sdk\n  kiln runtime add python3.8 --image public.ecr.aws/lambda/python:3.8", Args: exactly("a runtime such as nodejs22.x"),
+		Long: `Fetch what serves a runtime, or the AWS SDK of a language. Node.js comes through npm.
+Python comes as a root of Debian packages, with a C library of its own, from where
+this machine's apt has Debian, or from --debian-mirror; signatures are checked. python-sdk
+and nodejs-sdk are the AWS SDKs that AWS has in its runtimes: once added, they are in
+all runtimes of the language. What is here already is not fetched again.
+
+With --image the root of a container image is the base of the runtime: one of AWS's base
+images runs its own client, any other one kiln's on the interpreter that it has.`,
+	}
+	image := add.Flags().String("image", "", "take the root of this container image: `REF` is REGISTRY/NAME:TAG, oci:DIR, oci-archive:FILE or docker-archive:FILE")
 	cmd.AddCommand(
 		runtimeSubcommand(w, &cobra.Command{
 			Use: "ls", Aliases: []string{"list"}, Short: "List the runtimes and which are ready", Example: "  kiln runtime ls\n  kiln runtime ls -o json", Args: exactly(),
 			Long: "List the runtimes and which are ready. The table leaves out what kiln cannot serve;\n-o json has everything.",
 		}, runtimeLs),
-		runtimeSubcommand(w, &cobra.Command{
-			Use: "add RUNTIME", Short: "Fetch what serves a runtime, or the AWS SDK of a language",
-			Example: "  kiln runtime add nodejs22.x\n  kiln runtime add python3.13\n  kiln runtime add python-sdk", Args: exactly("a runtime such as nodejs22.x"),
-			Long: `Fetch what serves a runtime, or the AWS SDK of a language. Node.js comes through npm.
-Python comes as a root of Debian packages, with a C library of its own, from where
-this machine's apt has Debian, or from --debian-mirror; signatures are checked. python-sdk
-and nodejs-sdk are the AWS SDKs that AWS has in its runtimes: once added, they are in
-all runtimes of the language. What is here already is not fetched again.`,
-		}, runtimeAdd),
+		runtimeSubcommand(w, add, func(ctx context.Context, w world, sh shelf, args []string, _ string) error {
+			return runtimeAdd(ctx, w, sh, args[0], *image)
+		}),
 		runtimeSubcommand(w, &cobra.Command{Use: "rm RUNTIME", Aliases: []string{"remove"}, Short: "Remove a runtime that was fetched", Example: "  kiln runtime rm nodejs22.x", Args: exactly("a runtime such as nodejs22.x")}, runtimeRm),
 	)
 	return cmd
@@ -115,14 +123,21 @@ func runtimeLs(ctx context.Context, w world, sh shelf, _ []string, form string) 
 	return printTable(w.out, runtimeTable(list, time.Now()))
 }
 
-func runtimeAdd(ctx context.Context, w world, sh shelf, args []string, _ string) error {
-	bar := &progressBar{out: w.talk, name: args[0], live: isTerminal(w.talk)}
-	err := sh.add(ctx, args[0], bar.show)
+func runtimeAdd(ctx context.Context, w world, sh shelf, identifier, reference string) error {
+	bar := &progressBar{out: w.talk, name: identifier, live: isTerminal(w.talk)}
+	if reference != "" {
+		i := imageChoice{reference: reference}
+		if err := i.absolute(); err != nil {
+			return err
+		}
+		reference = i.reference
+	}
+	err := sh.add(ctx, identifier, reference, bar.show)
 	bar.end()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(w.out, args[0])
+	fmt.Fprintln(w.out, identifier)
 	return nil
 }
 
@@ -138,6 +153,7 @@ func runtimeRm(ctx context.Context, w world, sh shelf, args []string, _ string) 
 type progressBar struct {
 	out   io.Writer
 	name  string
+	doing string // what happens to it; "" is that what serves it is fetched
 	live  bool
 	shown bool
 }
@@ -148,7 +164,7 @@ func (b *progressBar) show(done, total int64) {
 	b.shown = true
 	if !b.live {
 		if first {
-			fmt.Fprintf(b.out, "Fetching what serves %s …\n", b.name)
+			fmt.Fprintf(b.out, "%s %s …\n", cmp.Or(b.doing, "Fetching what serves"), b.name)
 		}
 		return
 	}
@@ -180,8 +196,12 @@ func (s *server) runtimes(ctx context.Context, query url.Values) ([]runtimeEntry
 	return list, err
 }
 
-func (r serverShelf) add(ctx context.Context, identifier string, progress func(done, total int64)) error {
-	resp, err := r.s.Call(ctx, http.MethodPost, []string{"_kiln", "v1", "runtimes", identifier}, nil)
+func (r serverShelf) add(ctx context.Context, identifier, image string, progress func(done, total int64)) error {
+	var query url.Values
+	if image != "" {
+		query = url.Values{"image": {image}}
+	}
+	resp, err := r.s.Call(ctx, http.MethodPost, []string{"_kiln", "v1", "runtimes", identifier}, query)
 	if err != nil {
 		return r.s.explain(err, "")
 	}

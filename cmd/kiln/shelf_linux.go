@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"kiln"
 	"kiln/box/runtimes"
@@ -12,6 +13,9 @@ import (
 type ownShelf struct {
 	book *runtimes.Book
 	lock *lock
+
+	config *config
+	log    *slog.Logger
 }
 
 // openShelf takes the runtimes of a data directory, or says which server has it.
@@ -27,7 +31,7 @@ func openShelf(w world, c *config) (shelf, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.close())
 	}
-	return ownShelf{book, l}, nil
+	return ownShelf{book, l, c, newLogger(w, "warn")}, nil
 }
 
 func (s ownShelf) list(ctx context.Context) ([]runtimeEntry, error) {
@@ -38,7 +42,15 @@ func (s ownShelf) list(ctx context.Context) ([]runtimeEntry, error) {
 	return out, nil
 }
 
-func (s ownShelf) add(ctx context.Context, identifier string, progress func(done, total int64)) error {
+func (s ownShelf) add(ctx context.Context, identifier, image string, progress func(done, total int64)) (err error) {
+	if image != "" {
+		g, err := openImages(s.config.DataDir, s.config, s.log, s.book)
+		if err != nil {
+			return err
+		}
+		g.nowhere = s.config.Sandbox == "process"
+		return said(errors.Join(g.AddRuntime(ctx, identifier, image, progress), g.store.Close()))
+	}
 	return said(s.book.Add(ctx, identifier, runtimes.AddOptions{}, progress))
 }
 

@@ -48,6 +48,7 @@ type stack struct {
 	driver   sandbox.Driver
 	runtimes *runtimes.Book
 	rootfs   *rootfs.Cache
+	images   *gallery
 	worker   *worker.Worker
 	catalog  *catalog.Catalog
 	dispatch *dispatch.Dispatcher
@@ -107,18 +108,24 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	}); err != nil {
 		return s, err
 	}
+	if s.images, err = openImages(o.dataDir, c, log, s.runtimes); err != nil {
+		return s, err
+	}
+	s.addCloser("images", s.images.store.Close)
+	s.images.nowhere = !s.driver.Capabilities().PrivateFilesystem
 	s.catalog, err = catalog.Open(ctx, catalog.Options{
-		Store: s.store, Blobs: s.blobs, Objects: s3code.New(c.s3()), Preparer: preparer{s.runtimes, s.rootfs, !s.driver.Capabilities().PrivateFilesystem}, Inspect: rootfs.Inspect,
+		Store: s.store, Blobs: s.blobs, Objects: s3code.New(c.s3()), Images: s.images, Preparer: preparer{s.runtimes, s.rootfs, s.images, !s.driver.Capabilities().PrivateFilesystem}, Inspect: rootfs.Inspect,
 		AccountConcurrency: c.AccountConcurrency, Logger: log,
 	})
 	if err != nil {
 		return s, err
 	}
 	s.addCloser("catalog", s.catalog.Close)
+	s.images.lost = s.catalog.Lost
 	inside := &insideDoor{}
 	s.addCloser("api inside", inside.close) // after the environments that it serves
 	builder, err := worker.NewBuilder(worker.BuilderOptions{
-		Runtimes: s.runtimes, Rootfs: s.rootfs, Driver: s.driver, Sink: sink, CPU: c.CPUMode,
+		Runtimes: s.runtimes, Rootfs: s.rootfs, Images: s.images, Driver: s.driver, Sink: sink, CPU: c.CPUMode,
 		Inside: &environment.Inside{Address: insideAddress(o.local, o.port), Door: inside}, Stream: c.Stream, Logger: log,
 	})
 	if err != nil {
@@ -132,7 +139,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	s.addCloser("housekeeping", s.keepHouse(o.warm))
 	s.dispatch = dispatch.New(dispatch.Options{Catalog: s.catalog, Workers: []dispatch.Worker{s.worker}, AccountConcurrency: c.AccountConcurrency})
 	s.api = api.New(api.Options{
-		Catalog: catalogDoor{s.catalog}, Invoker: s.dispatch, Logs: s.logsDoor(), Runtimes: runtimesDoor{s.runtimes},
+		Catalog: catalogDoor{s.catalog}, Invoker: s.dispatch, Logs: s.logsDoor(), Runtimes: runtimesDoor{s.runtimes}, Images: s.images,
 		Environments: s.environments, Doctor: s.doctor(), Ready: o.ready,
 		URLs: urlDoor{url.New(url.Options{Functions: s.catalog, Invoker: s.dispatch, Logger: log})}, URLDomain: c.URLDomain,
 		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, Logger: log,
@@ -194,6 +201,11 @@ func (s *stack) keepHouse(warm bool) (end func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	changes := s.catalog.Changes()
+	restored := make(chan struct{})
+	go func() {
+		defer close(restored)
+		s.images.restore(ctx, s.catalog.ImageVersions())
+	}()
 	go func() {
 		defer close(done)
 		hourly := time.NewTicker(time.Hour)
@@ -216,7 +228,7 @@ func (s *stack) keepHouse(warm bool) (end func() error) {
 			}
 		}
 	}()
-	return func() error { cancel(); <-done; return nil }
+	return func() error { cancel(); <-done; <-restored; return nil }
 }
 
 // warm makes the base of custom runtimes, so that the first function does not wait
@@ -247,12 +259,15 @@ func (s *stack) sweepRootfs() {
 		inUse[e.Layers] = true
 	}
 	known := s.catalog.Packages()
-	err := s.rootfs.GC(func(sha string) bool {
+	needed := func(sha string) bool {
 		_, ok := known[sha]
 		return ok || inUse[sha]
-	})
-	if err != nil {
+	}
+	if err := s.rootfs.GC(needed); err != nil {
 		s.log.Warn("unpacked packages cannot be removed", "error", err)
+	}
+	if err := s.images.store.GC(needed); err != nil {
+		s.log.Warn("images that nobody needs cannot be removed", "error", err)
 	}
 }
 
@@ -260,6 +275,7 @@ func (s *stack) sweepRootfs() {
 type preparer struct {
 	runtimes *runtimes.Book
 	rootfs   *rootfs.Cache
+	images   *gallery
 	noLayers bool // the driver has no place of its own for /opt
 }
 
@@ -267,6 +283,9 @@ type preparer struct {
 // run is accepted and refused when it is called: an emulator may come, and whoever
 // deploys the same to AWS need not know.
 func (p preparer) Prepare(ctx context.Context, v *kiln.Version) error {
+	if v.Config.FromImage() {
+		return p.images.prepare(ctx, v)
+	}
 	if p.noLayers && len(v.Config.Layers) > 0 {
 		return kiln.Errorf(kiln.Unsupported, "Layers lie in /opt, of which a function has one of its own only with --sandbox linux.")
 	}

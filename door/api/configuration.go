@@ -21,7 +21,7 @@ func (s *Server) configuration(ctx context.Context, v *kiln.Version, q kiln.Qual
 	out.State, out.StateReason, out.StateReasonCode = present(string(st.State)), present(st.Reason), present(st.ReasonCode)
 	out.LastUpdateStatus = present(string(st.Update))
 	out.LastUpdateStatusReason, out.LastUpdateStatusReasonCode = present(st.UpdateReason), present(st.UpdateReasonCode)
-	if s.o.Runtimes != nil {
+	if s.o.Runtimes != nil && !v.Config.FromImage() {
 		if release := s.o.Runtimes.Release(ctx, v.Config.Runtime, v.Config.Architecture); release != "" {
 			arn := "arn:aws:lambda:" + v.Function.Region + "::runtime:" + release
 			out.RuntimeVersionConfig = &lambda.RuntimeVersionConfig{RuntimeVersionArn: &arn}
@@ -56,6 +56,9 @@ func listed(v *kiln.Version, q kiln.Qualifier) *lambda.FunctionConfiguration {
 		out.Environment = &lambda.EnvironmentResponse{Variables: c.Environment}
 	}
 	out.Layers = layerConfiguration(c.Layers)
+	if c.FromImage() {
+		describeImage(out, v)
+	}
 	return out
 }
 

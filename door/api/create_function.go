@@ -41,10 +41,13 @@ func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunc
 	if err := refuseCreate(in); err != nil {
 		return NewFunction{}, err
 	}
-	if value(in.Runtime) == "" || value(in.Handler) == "" {
-		return NewFunction{}, invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	n := NewFunction{ID: id, Publish: value(in.Publish)}
+	if value(in.PackageType) == lambda.PackageTypeImage {
+		n.Config.PackageType = kiln.PackageTypeImage
+		n.Image, n.Config.Image, err = imageFunction(in)
+	} else {
+		err = n.fromZip(in)
 	}
-	object, err := objectOf(len(in.Code.ZipFile) > 0, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectVersion)
 	if err != nil {
 		return NewFunction{}, err
 	}
@@ -59,24 +62,20 @@ func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunc
 	if err != nil {
 		return NewFunction{}, err
 	}
-	out, err := outbound(labels)
-	if err != nil {
-		return NewFunction{}, err
-	}
-	cpu, err := cpuMode(labels)
+	set, err := tagSettings(labels)
 	if err != nil {
 		return NewFunction{}, err
 	}
 	cfg := kiln.Config{
-		Description: value(in.Description), Runtime: *in.Runtime, Handler: *in.Handler, Role: *in.Role,
+		Description: value(in.Description), Runtime: value(in.Runtime), Handler: value(in.Handler), Role: *in.Role,
+		PackageType: n.Config.PackageType, Image: n.Config.Image,
 		Timeout:      cmp.Or(time.Duration(value(in.Timeout))*time.Second, kiln.DefaultTimeout),
 		MemoryMB:     cmp.Or(int(value(in.MemorySize)), kiln.DefaultMemoryMB),
 		StorageMB:    kiln.DefaultStorageMB,
 		Architecture: cmp.Or(architecture(in.Architectures), lambda.ArchitectureX8664),
 		Environment:  vars,
-		NoOutbound:   !out,
-		CPUMode:      cpu,
 	}
+	set(&cfg)
 	if in.EphemeralStorage != nil {
 		cfg.StorageMB = int(*in.EphemeralStorage.Size)
 	}
@@ -86,5 +85,19 @@ func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunc
 	if cfg.Layers, err = s.layersOf(c, in.Layers, nil); err != nil {
 		return NewFunction{}, err
 	}
-	return NewFunction{ID: id, Config: cfg, Zip: in.Code.ZipFile, Object: object, Tags: labels, Publish: value(in.Publish)}, nil
+	n.Config, n.Tags = cfg, labels
+	return n, nil
+}
+
+// fromZip takes over the code of a function that is a zip.
+func (n *NewFunction) fromZip(in *lambda.CreateFunctionRequest) (err error) {
+	if err := onlyZip(in.Code.ImageUri, in.ImageConfig); err != nil {
+		return err
+	}
+	if value(in.Runtime) == "" || value(in.Handler) == "" {
+		return invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	}
+	n.Zip = in.Code.ZipFile
+	n.Object, err = objectOf(len(in.Code.ZipFile) > 0, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectVersion)
+	return err
 }

@@ -15,6 +15,9 @@ import (
 // minutes, at the address that the client used for its request. The ticket in it is
 // the right to do so: whoever has the URL needs nothing else.
 func (s *Server) location(c *call, v *kiln.Version) *lambda.FunctionCodeLocation {
+	if v.Config.FromImage() {
+		return imageLocation(v)
+	}
 	url := s.downloadURL(c, v.Package.SHA256)
 	return &lambda.FunctionCodeLocation{RepositoryType: text("S3"), Location: &url}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"sync"
@@ -65,7 +66,7 @@ func (s *Server) addRuntime(w http.ResponseWriter, r *http.Request, id string) {
 	var mu sync.Mutex // Add may report from goroutines of its own
 	var last time.Time
 	var over bool
-	err := s.o.Runtimes.Add(r.Context(), id, func(done, total int64) {
+	err := s.fetcherOf(r)(r.Context(), id, func(done, total int64) {
 		mu.Lock()
 		defer mu.Unlock()
 		if now := s.o.Now(); !over && (now.Sub(last) >= progressEvery || done == total) {
@@ -84,6 +85,22 @@ func (s *Server) addRuntime(w http.ResponseWriter, r *http.Request, id string) {
 		out.send(Progress{Problem: &p})
 	default:
 		s.fail(w, r, err)
+	}
+}
+
+// fetcherOf gives what fetches a runtime: from an image, when the request names one.
+func (s *Server) fetcherOf(r *http.Request) func(ctx context.Context, id string, progress func(done, total int64)) error {
+	image := r.URL.Query().Get("image")
+	switch {
+	case image == "":
+		return s.o.Runtimes.Add
+	case s.o.Images == nil:
+		return func(context.Context, string, func(int64, int64)) error {
+			return kiln.Errorf(kiln.Unsupported, "this server runs no container images")
+		}
+	}
+	return func(ctx context.Context, id string, progress func(done, total int64)) error {
+		return s.o.Images.AddRuntime(ctx, id, image, progress)
 	}
 }
 

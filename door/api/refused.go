@@ -25,14 +25,13 @@ func runtimeARN(name *string) ask {
 // settings are the members that CreateFunction and UpdateFunctionConfiguration have
 // in common and that kiln does not obey.
 func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, kms *string, tracing *lambda.TracingConfig,
-	files []lambda.FileSystemConfig, image *lambda.ImageConfig, snap *lambda.SnapStart, durable *lambda.DurableConfig) []ask {
+	files []lambda.FileSystemConfig, snap *lambda.SnapStart, durable *lambda.DurableConfig) []ask {
 	return []ask{
 		{"VpcConfig", vpc != nil && (len(vpc.SubnetIds) > 0 || len(vpc.SecurityGroupIds) > 0 || value(vpc.Ipv6AllowedForDualStack))},
 		{"DeadLetterConfig", dlq != nil && value(dlq.TargetArn) != ""},
 		{"KMSKeyArn", value(kms) != ""},
 		{"TracingConfig with Mode Active", tracing != nil && other(tracing.Mode, lambda.TracingModePassThrough)},
 		{"FileSystemConfigs", len(files) > 0},
-		{"ImageConfig", image != nil && (len(image.EntryPoint) > 0 || len(image.Command) > 0 || value(image.WorkingDirectory) != "")},
 		{"SnapStart with ApplyOn PublishedVersions", snap != nil && other(snap.ApplyOn, lambda.SnapStartApplyOnNone)},
 		{"DurableConfig", durable != nil},
 	}
@@ -48,11 +47,9 @@ func source(mode, kms *string) []ask {
 
 // refuseCreate refuses what CreateFunction asks for and kiln would not obey.
 func refuseCreate(in *lambda.CreateFunctionRequest) error {
-	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.DurableConfig)
+	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
 	asks = append(asks,
 		runtimeARN(in.Runtime),
-		ask{"PackageType Image", other(in.PackageType, lambda.PackageTypeZip)},
-		ask{"Code with ImageUri", in.Code != nil && in.Code.ImageUri != nil},
 		ask{"PublishTo", in.PublishTo != nil},
 		ask{"CodeSigningConfigArn", value(in.CodeSigningConfigArn) != ""},
 		ask{"TenancyConfig", in.TenancyConfig != nil},
@@ -70,15 +67,12 @@ func refuseUpdate(in *lambda.UpdateFunctionConfigurationRequest) error {
 	if in.CapacityProviderConfig != nil {
 		return invalid("CapacityProviderConfig isn't supported for Lambda Default functions.")
 	}
-	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.FileSystemConfigs, in.ImageConfig, in.SnapStart, in.DurableConfig)
+	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
 	return refuse(append(asks, runtimeARN(in.Runtime)))
 }
 
 // refuseCode refuses what UpdateFunctionCode asks for and kiln would not obey.
 func refuseCode(in *lambda.UpdateFunctionCodeRequest) error {
-	if in.ImageUri != nil {
-		return invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
-	}
 	asks := source(in.S3ObjectStorageMode, in.SourceKMSKeyArn)
 	return refuse(append(asks, ask{"PublishTo", in.PublishTo != nil}))
 }

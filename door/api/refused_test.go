@@ -21,13 +21,14 @@ var obeyed = map[string]bool{
 	"LoggingConfig.SystemLogLevel": true, "RevisionId": true, "DryRun": true,
 	"Layers": true, "Code.S3Bucket": true, "Code.S3Key": true, "Code.S3ObjectVersion": true, "S3Bucket": true, "S3Key": true, "S3ObjectVersion": true,
 	"LayerName": true, "Content.ZipFile": true, "Content.S3Bucket": true, "Content.S3Key": true, "Content.S3ObjectVersion": true,
+	"PackageType": true, "Code.ImageUri": true, "ImageUri": true, "ImageConfig.EntryPoint": true, "ImageConfig.Command": true, "ImageConfig.WorkingDirectory": true,
 	"CompatibleArchitectures": true, "CompatibleRuntimes": true, "LicenseInfo": true,
 }
 
 // defaults are values that say what kiln does anyway; everything that is empty does,
 // too, except where being there is already the wish.
 var defaults = map[string]string{
-	"PackageType": "Zip", "TracingConfig.Mode": "PassThrough", "SnapStart.ApplyOn": "None",
+	"TracingConfig.Mode": "PassThrough", "SnapStart.ApplyOn": "None",
 	"Code.S3ObjectStorageMode": "COPY", "S3ObjectStorageMode": "COPY", "Content.S3ObjectStorageMode": "COPY",
 }
 
@@ -106,7 +107,7 @@ func pointer(t *testing.T, typ reflect.Type, other bool) reflect.Value {
 // model does not allow to be empty.
 var wishes = map[string]bool{
 	"DurableConfig": true, "TenancyConfig": true, "CapacityProviderConfig": true,
-	"PublishTo": true, "ImageUri": true, "Code.ImageUri": true,
+	"PublishTo": true,
 }
 
 func isWish(path string) bool {
@@ -158,7 +159,6 @@ func TestARefusalNamesTheSetting(t *testing.T) {
 		{refuseCreate(&lambda.CreateFunctionRequest{Runtime: &arn}), "kiln does not support Runtime as an ARN yet."},
 		{refuseUpdate(&lambda.UpdateFunctionConfigurationRequest{TracingConfig: &lambda.TracingConfig{Mode: &active}}), "kiln does not support TracingConfig with Mode Active yet."},
 		{refuseUpdate(&lambda.UpdateFunctionConfigurationRequest{CapacityProviderConfig: &lambda.CapacityProviderConfig{}}), "CapacityProviderConfig isn't supported for Lambda Default functions."},
-		{refuseCode(&lambda.UpdateFunctionCodeRequest{ImageUri: &active}), "Please don't provide ImageUri when updating a function with packageType Zip."},
 	} {
 		if got := fmt.Sprint(c.err); got != lambda.InvalidParameterValueException+": "+c.want {
 			t.Errorf("got %q, want %q", got, c.want)
@@ -183,7 +183,8 @@ var implemented = strings.Fields(`CreateFunction GetFunction GetFunctionConfigur
 	DeleteFunction PublishVersion ListVersionsByFunction CreateAlias GetAlias ListAliases UpdateAlias DeleteAlias
 	PutFunctionConcurrency GetFunctionConcurrency DeleteFunctionConcurrency Invoke
 	PublishLayerVersion GetLayerVersion GetLayerVersionByArn DeleteLayerVersion ListLayers ListLayerVersions
-	AddLayerVersionPermission RemoveLayerVersionPermission GetLayerVersionPolicy`)
+	AddLayerVersionPermission RemoveLayerVersionPermission GetLayerVersionPolicy
+	AddPermission RemovePermission GetPolicy PutResourcePolicy GetResourcePolicy DeleteResourcePolicy`)
 
 func TestEveryOtherOperationAnswersThatItIsNotThereYet(t *testing.T) {
 	here := map[string]bool{}

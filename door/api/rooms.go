@@ -67,6 +67,7 @@ type NewFunction struct {
 	Config  kiln.Config
 	Zip     []byte
 	Object  *kiln.S3Object // where the package is, when it is not Zip
+	Image   string         // the reference of the image, when the function is one
 	Tags    map[string]string
 	Publish bool
 }
@@ -86,6 +87,7 @@ type NewLayer struct {
 type CodeUpdate struct {
 	Zip          []byte
 	Object       *kiln.S3Object // where the package is, when it is not Zip
+	Image        string         // the reference of the image, when the function is one
 	Architecture string         // "" keeps it
 	Publish      bool
 	DryRun       bool

@@ -34,6 +34,7 @@ var rows = []row{
 	{path: "/_kiln/v1/logs", methods: "GET, HEAD", match: exactly("/_kiln/v1/logs"), serve: (*Server).logs},
 	{path: "/_kiln/v1/environments", methods: "GET, HEAD", match: exactly("/_kiln/v1/environments"), serve: (*Server).environments},
 	{path: "/_kiln/v1/live/{name}", methods: "POST, PUT", match: below("/_kiln/v1/live/"), serve: (*Server).live},
+	{path: "/_kiln/v1/pulls/{name}", methods: "GET, HEAD", match: below("/_kiln/v1/pulls/"), serve: (*Server).pull},
 	{path: "/_kiln/v1/packages/{sha256}", methods: "GET, HEAD", open: true, inside: true, match: below("/_kiln/v1/packages/"), serve: (*Server).download},
 	{path: "/_kiln/url/{id}/", open: true, inside: true, web: true, match: urlPath, serve: (*Server).byPath},
 	{path: "/_kiln/", match: under("/_kiln/"), serve: (*Server).noSuchPath},

@@ -19,6 +19,7 @@ type Options struct {
 	Catalog      Catalog
 	Invoker      Invoker
 	Logs         Logs
+	Images       Images
 	Runtimes     Runtimes
 	URLs         URLs
 	URLDomain    string // under which function URLs are; "" is localhost

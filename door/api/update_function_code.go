@@ -17,13 +17,13 @@ func (s service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFuncti
 	if err := refuseCode(in); err != nil {
 		return nil, err
 	}
-	object, err := objectOf(len(in.ZipFile) > 0, in.S3Bucket, in.S3Key, in.S3ObjectVersion)
+	object, err := s.newCode(id, in)
 	if err != nil {
-		return nil, err
+		return nil, s.fault(ctx, err)
 	}
 	publish := value(in.Publish)
 	v, err := s.o.Catalog.UpdateCode(ctx, id, CodeUpdate{
-		Zip: in.ZipFile, Object: object, Architecture: architecture(in.Architectures), Publish: publish,
+		Zip: in.ZipFile, Object: object, Image: value(in.ImageUri), Architecture: architecture(in.Architectures), Publish: publish,
 		DryRun: value(in.DryRun), RevisionID: value(in.RevisionId),
 	})
 	if err != nil {
@@ -34,4 +34,23 @@ func (s service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFuncti
 		q = kiln.Qualifier(v.Name())
 	}
 	return s.configuration(ctx, v, q), nil
+}
+
+// newCode refuses code of another kind than the function's, and gives where it lies
+// when it is not in the request.
+func (s service) newCode(id kiln.FunctionID, in *lambda.UpdateFunctionCodeRequest) (*kiln.S3Object, error) {
+	v, err := s.o.Catalog.Version(id, "")
+	if err != nil {
+		return nil, err
+	}
+	if v.Config.FromImage() {
+		if value(in.ImageUri) == "" || len(in.ZipFile) > 0 || in.S3Bucket != nil || in.S3Key != nil || in.S3ObjectVersion != nil {
+			return nil, invalid("Please provide ImageUri when updating a function with packageType Image.")
+		}
+		return nil, nil
+	}
+	if in.ImageUri != nil {
+		return nil, invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
+	}
+	return objectOf(len(in.ZipFile) > 0, in.S3Bucket, in.S3Key, in.S3ObjectVersion)
 }

@@ -26,6 +26,9 @@ func (s service) UpdateFunctionConfiguration(ctx context.Context, in *lambda.Upd
 		return nil, err
 	}
 	v, err := s.o.Catalog.UpdateConfig(ctx, id, value(in.RevisionId), func(c *kiln.Config) error {
+		if err := updateImage(c, in); err != nil {
+			return err
+		}
 		set(&c.Description, in.Description)
 		set(&c.Runtime, in.Runtime)
 		set(&c.Handler, in.Handler)

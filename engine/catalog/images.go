@@ -88,3 +88,20 @@ func (c *Catalog) queue(v *kiln.Version) *jobs {
 	}
 	return c.jobs
 }
+
+// ImageVersions gives the versions whose image must be here for them to run.
+func (c *Catalog) ImageVersions() []*kiln.Version {
+	var all []*kiln.Version
+	add := func(e *edition) {
+		if e.serving != nil && e.serving.Config.FromImage() {
+			all = append(all, e.serving)
+		}
+	}
+	c.book.each(func(p *page) {
+		add(p.latest)
+		for _, e := range p.editions {
+			add(e)
+		}
+	})
+	return all
+}
