@@ -9,6 +9,7 @@ mkdir -p "$cache/bin"
 LINT=v2.15.0
 NODES="10 26" # both ends of what the Node.js bootstrap has to run on
 SDK_JS=3.956.0
+DOTNETS="2.1.1007 3.1.1007" # npm packages of SDKs: what the .NET bootstrap is compiled against, and with
 PIP_PACKAGES="awscli==1.46.3 boto3==1.44.5 botocore==1.44.5 pillow==13.0.0"
 
 try() { # try NAME COMMAND…: three times, then say which step it was
@@ -84,4 +85,23 @@ if ! cmp -s "$pom" "$cache/sdk-java/version"; then
 	mkdir -p "$cache/sdk-java"
 	try "AWS SDK for Java" mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$cache/sdk-java/lib"
 	cp "$pom" "$cache/sdk-java/version"
+fi
+
+# OpenSSL 1.0 and 1.1, which .NET Core needs, lie in the roots that kiln fetches for it;
+# the tests of whole servers run on those roots.
+openssl() {
+	local fetched=$cache/dotnet/data/runtimes/fetched
+	go run ./cmd/kiln runtime add dotnetcore3.1 --data-dir "$cache/dotnet/data" &&
+		go run ./cmd/kiln runtime add dotnetcore2.1 --data-dir "$cache/dotnet/data" &&
+		mkdir -p "$cache/dotnet/lib" &&
+		cp -L "$fetched"/dotnetcore3.1/*/root/usr/lib/x86_64-linux-gnu/lib{ssl,crypto}.so.1.1 "$fetched"/dotnetcore2.1/*/root/usr/lib/*.so* "$cache/dotnet/lib"
+}
+if [ "$(uname -m)" = x86_64 ] && [ "$(cat "$cache/dotnet/versions" 2>/dev/null)" != "$DOTNETS" ]; then
+	rm -rf "$cache/dotnet"
+	mkdir -p "$cache/dotnet"
+	specs=()
+	for n in $DOTNETS; do specs+=("dotnet-sdk-${n%.*}-linux-x64@$n"); done
+	try ".NET $DOTNETS" npm install --prefix "$cache/dotnet" --no-save --no-audit --no-fund --ignore-scripts "${specs[@]}"
+	try "OpenSSL for .NET" openssl
+	echo "$DOTNETS" >"$cache/dotnet/versions"
 fi

@@ -23,7 +23,8 @@ var exactVersion = regexp.MustCompile(`^\d{1,4}\.\d{1,4}\.\d{1,4}$`)
 // Add brings an interpreter here that serves the identifier, and proves that it
 // does; or the AWS SDK of a language. It tells how many bytes have come; total is 0
 // while it is not known. What is here already is not fetched again. Node.js comes
-// through npm; Python, Java and Ruby come as root directories of Debian packages.
+// through npm; Python, Java and Ruby come as root directories of Debian packages, and
+// .NET Core as both.
 func (b *Book) Add(ctx context.Context, identifier string, o AddOptions, progress func(done, total int64)) error {
 	if progress == nil {
 		progress = func(int64, int64) {}
@@ -37,9 +38,6 @@ func (b *Book) Add(ctx context.Context, identifier string, o AddOptions, progres
 	d, ok := b.descriptors[identifier]
 	if !ok {
 		return kiln.Errorf(kiln.NotFound, "there is no runtime %q", identifier)
-	}
-	if d.Missing != "" {
-		return kiln.Errorf(kiln.Unsupported, "%s cannot be added: %s", identifier, d.Missing)
 	}
 	if !d.interpreted() {
 		return kiln.Errorf(kiln.Conflict, "%s needs nothing: the function brings its own program", identifier)
@@ -90,7 +88,7 @@ func (b *Book) fetcher(d *descriptor, o AddOptions) (func(ctx context.Context, p
 			return b.fetchRoot(ctx, d, progress)
 		}, nil
 	}
-	return nil, kiln.Errorf(kiln.Unsupported, "%s is in no suite of Debian that kiln knows; %s", d.language()+" "+d.Version, d.install())
+	return nil, kiln.Errorf(kiln.Unsupported, "%s is nowhere that kiln knows to fetch from; bring it with --image REF, or %s", d.language()+" "+d.Version, d.install())
 }
 
 // Remove deletes what Add brought. Environments that run on it keep it until they
@@ -150,6 +148,9 @@ func (b *Book) discardOthers(identifier, home, keep string) error {
 // canFetch gives nil when Add can bring the runtime's interpreter here, else why not.
 func (b *Book) canFetch(d *descriptor) error {
 	if _, err := b.fetcher(d, AddOptions{}); err != nil {
+		return err
+	}
+	if err := d.canCarry(); err != nil {
 		return err
 	}
 	if d.Debian != nil {

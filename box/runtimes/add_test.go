@@ -239,10 +239,10 @@ func TestAddSaysWhatIsWrong(t *testing.T) {
 		{"nodejs16.x", "", "gzip: invalid header", kiln.Internal},
 		{"nodejs20.x", "22.1.0", `"22.1.0" is not a version of nodejs20.x: it must read 20.<minor>.<patch>`, kiln.Invalid},
 		{"nodejs20.x", "20.1.0 --registry=x", `is not a version of nodejs20.x`, kiln.Invalid},
-		{"python3.12", "", "Python 3.12 is in no suite of Debian that kiln knows; install it so that python3.12 is on the PATH", kiln.Unsupported},
+		{"python3.12", "", "Python 3.12 is nowhere that kiln knows to fetch from; bring it with --image REF, or install it so that python3.12 is on the PATH", kiln.Unsupported},
 		{"python3.13", "", "this machine's apt has no source of Debian: name one with --debian-mirror URL, or debian-mirror in kiln.yaml", kiln.Unsupported},
 		{"python3.13", "3.13.1", "python3.13 comes from Debian trixie, which has one version of it: none can be chosen", kiln.Invalid},
-		{"dotnet8", "", "dotnet8 cannot be added: kiln has no bootstrap for .NET yet", kiln.Unsupported},
+		{"dotnet8", "", ".NET 8 is nowhere that kiln knows to fetch from; bring it with --image REF, or install it so that dotnet is on the PATH", kiln.Unsupported},
 		{"provided.al2023", "", "provided.al2023 needs nothing: the function brings its own program", kiln.Conflict},
 		{"nope", "", `there is no runtime "nope"`, kiln.NotFound},
 	}

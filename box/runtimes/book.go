@@ -152,11 +152,6 @@ func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (ki
 		}
 		return s.runtime, nil
 	}
-	if d.Missing != "" {
-		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime,
-			"runtime %s cannot be served: %s; a custom runtime (provided.al2023) that brings its own interpreter works today",
-			identifier, d.Missing)
-	}
 	b.warn(d)
 	if !d.interpreted() {
 		return d.compiled(), nil
@@ -295,7 +290,7 @@ func (b *Book) try(ctx context.Context, d *descriptor, c candidate) (*serving, e
 	if err != nil {
 		return nil, err
 	}
-	if i.minor() != d.Version {
+	if i = i.as(d.Version); i.minor() != d.Version {
 		return nil, errOtherVersion
 	}
 	if len(i.Lacking) > 0 {
@@ -376,7 +371,7 @@ func (b *Book) nothing(d *descriptor, refused []string) error {
 	case d.Debian != nil:
 		fmt.Fprintf(&text, "; %v; then run `kiln runtime add %s`, or %s", err, d.Identifier, d.install())
 	default:
-		fmt.Fprintf(&text, "; %s", d.install())
+		fmt.Fprintf(&text, "; run `kiln runtime add %s --image REF`, or %s", d.Identifier, d.install())
 	}
 	return kiln.Errorf(kiln.BadRuntime, "%s", text.String())
 }

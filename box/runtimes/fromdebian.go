@@ -88,7 +88,11 @@ func (b *Book) fetchRoot(ctx context.Context, d *descriptor, progress func(done,
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256([]byte(rootLayout + "\n" + d.Identifier + "\n" + plan.Digest()))
+	carried, err := openCarried(ctx, d)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(rootLayout + "\n" + d.Identifier + "\n" + plan.Digest() + carried.version + d.Wheel.digest()))
 	home := b.fetchedDir(d.Identifier)
 	digest := hex.EncodeToString(sum[:])[:16]
 	if there, err := filepath.Glob(filepath.Join(home, "[0-9]*-"+digest)); err == nil && len(there) > 0 {
@@ -106,6 +110,12 @@ func (b *Book) fetchRoot(ctx context.Context, d *descriptor, progress func(done,
 		}
 	}
 	if err := plan.Fill(ctx, root, progress); err != nil {
+		return err
+	}
+	if err := carried.fill(ctx, work, filepath.Join(lang, "bin"), progress); err != nil {
+		return err
+	}
+	if err := d.Wheel.fill(ctx, work, root, d.language()); err != nil {
 		return err
 	}
 	i, err := furnish(ctx, d, root, lang)
@@ -197,6 +207,7 @@ func (d *descriptor) programOf(dir string) string {
 		"nodejs": {"bin/node"},
 		"python": {"lang/bin/python" + d.Version},
 		"ruby":   {"root/usr/bin/ruby" + d.Version},
+		"dotnet": {"lang/bin/dotnet"},
 		"java":   {"root/usr/lib/jvm/*/jre/bin/java", "root/usr/lib/jvm/*/bin/java"},
 	}
 	for _, pattern := range patterns[d.Family] {

@@ -35,7 +35,7 @@ func TestAPythonIsFetchableWhereDebianIsKnown(t *testing.T) {
 	for identifier, want := range map[string]runtimes.State{
 		"python2.7": runtimes.Fetchable, "python3.9": runtimes.Fetchable, "python3.11": runtimes.Fetchable, "python3.13": runtimes.Fetchable,
 		"python3.14": runtimes.Fetchable, "python3.15": runtimes.Fetchable,
-		"python3.6": runtimes.Missing, "python3.8": runtimes.Missing, "python3.12": runtimes.Missing,
+		"python3.6": runtimes.ImageOnly, "python3.8": runtimes.ImageOnly, "python3.12": runtimes.ImageOnly,
 	} {
 		e := stateOf(t, known, identifier)
 		if e.State != want || (want == runtimes.Fetchable) != strings.Contains(e.How, "run `kiln runtime add "+identifier+"`") {

@@ -13,6 +13,8 @@ import (
 type interpreter struct {
 	Family  string
 	Version string // "3.11.2"
+	// Others are further versions that the same program runs.
+	Others  []string
 	Program string // the real binary, never a shim
 	// Root is the root directory that the program belongs to, with its own C library;
 	// "" is the host's.
@@ -57,6 +59,7 @@ func (r refusal) Error() string { return string(r) }
 type answer struct {
 	Implementation string   `json:"implementation"`
 	Version        string   `json:"version"`
+	Others         []string `json:"others"`
 	Program        string   `json:"program"`
 	Prefix         string   `json:"prefix"`
 	Libraries      []string `json:"libraries"`
@@ -87,6 +90,7 @@ func ask(ctx context.Context, family string, candidate program) (*interpreter, e
 	found := &interpreter{
 		Family:    family,
 		Version:   said.Version,
+		Others:    said.Others,
 		Program:   said.Program,
 		Root:      candidate.root,
 		Prefix:    said.Prefix,
@@ -145,7 +149,7 @@ func (i *interpreter) sharedPrefix() bool {
 	switch i.Family {
 	case "nodejs":
 		return true // the binary is all that is needed
-	case "java":
+	case "java", "dotnet":
 		return false
 	}
 	switch i.Prefix {
@@ -175,6 +179,26 @@ func within(dir, file string) bool {
 
 // minor gives the part of the version that a runtime identifier names.
 func (i *interpreter) minor() string {
-	parts := strings.Split(i.Version, ".")
-	return strings.Join(parts[:min(families[i.Family].parts, len(parts))], ".")
+	return minorOf(i.Family, i.Version)
+}
+
+func minorOf(family, version string) string {
+	parts := strings.Split(version, ".")
+	named := families[family].parts
+	if family == "dotnet" {
+		named = dotnetParts(version)
+	}
+	return strings.Join(parts[:min(named, len(parts))], ".")
+}
+
+// as gives the interpreter with the version that a runtime names, if it has one.
+func (i *interpreter) as(wanted string) *interpreter {
+	for _, version := range i.Others {
+		if i.minor() != wanted && minorOf(i.Family, version) == wanted {
+			other := *i
+			other.Version = version
+			return &other
+		}
+	}
+	return i
 }

@@ -71,11 +71,16 @@ func findLanguages() ([]*language, error) {
 		return nil, err
 	}
 	machine.dir = dir
-	// Further Node.js binaries that the set-up of the tests has brought.
+	// Further binaries of Node.js and .NET that the set-up of the tests has brought.
 	brought, err := filepath.Glob("../../.cache/nodes/node_modules/node*/bin")
 	if err != nil {
 		return nil, err
 	}
+	dotnets, err := filepath.Glob(dotnetModules + "/dotnet-sdk-*")
+	if err != nil {
+		return nil, err
+	}
+	brought = append(brought, dotnets...)
 	for i := range brought {
 		if brought[i], err = filepath.Abs(brought[i]); err != nil {
 			return nil, err
@@ -120,12 +125,16 @@ func outside(rt kiln.Runtime, program string) (*language, error) {
 		return nil, fmt.Errorf("%s has no /var/runtime", rt.Identifier)
 	}
 	l.command = []string{program}
+	if rt.Family == "dotnet" { // a script starts it
+		l.command = []string{rt.Command[0]}
+		l.env = append(dotnetEnv(), "DOTNET_ROOT="+filepath.Dir(program))
+	}
 	for _, argument := range rt.Command[1:] {
 		l.command = append(l.command, strings.Replace(argument, "/var/runtime", l.runtimeDir, 1))
 	}
 	for name, value := range rt.Env {
 		switch name {
-		case "PYTHONPATH", "LC_CTYPE", "NODE_PATH":
+		case "PYTHONPATH", "LC_CTYPE", "NODE_PATH", "LAMBDA_RUNTIME_NAME":
 			l.env = append(l.env, name+"="+strings.ReplaceAll(value, "/var/runtime", l.runtimeDir))
 		}
 	}

@@ -12,10 +12,10 @@ type State string
 
 // States of a runtime.
 const (
-	Ready       State = "ready"       // an interpreter serves it, or it needs none
-	Fetchable   State = "fetchable"   // Add can bring its interpreter here
-	Missing     State = "missing"     // its interpreter has to be installed
-	Unsupported State = "unsupported" // kiln cannot serve it
+	Ready     State = "ready"     // an interpreter serves it, or it needs none
+	Fetchable State = "fetchable" // Add can bring its interpreter here
+	Missing   State = "missing"   // its interpreter has to be installed
+	ImageOnly State = "image"     // an image can bring it, or whoever installs it
 )
 
 // Entry is one runtime identifier as a user sees it.
@@ -72,8 +72,6 @@ func (b *Book) entry(ctx context.Context, d *descriptor) Entry {
 		e.Source, e.Release = image.source, image.runtime.Release
 	case err != nil:
 		e.State, e.How = Missing, err.Error()
-	case d.Missing != "":
-		e.State, e.How = Unsupported, d.Missing
 	case !d.interpreted():
 		e.Release = d.compiled().Release
 	default:
@@ -83,7 +81,11 @@ func (b *Book) entry(ctx context.Context, d *descriptor) Entry {
 			break
 		}
 		e.State, e.How = Missing, err.Error()
-		if kiln.CodeOf(err) == kiln.BadRuntime && b.canFetch(d) == nil {
+		switch {
+		case kiln.CodeOf(err) != kiln.BadRuntime:
+		case !d.fetchable():
+			e.State = ImageOnly
+		case b.canFetch(d) == nil:
 			e.State = Fetchable
 		}
 	}

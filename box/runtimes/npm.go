@@ -50,13 +50,9 @@ func (b *Book) fetchNode(ctx context.Context, d *descriptor, wanted string, prog
 		return kiln.Errorf(kiln.Unavailable,
 			"fetching Node.js needs npm, which is not installed; install npm, or Node.js %s itself", d.Version)
 	}
-	newest, err := b.viewNode(ctx, npm, wanted)
+	newest, digest, err := viewNPM(ctx, npm, nodePackage(), wanted)
 	if err != nil {
 		return err
-	}
-	digest, err := sha512Of(newest.Integrity)
-	if err != nil {
-		return kiln.Errorf(kiln.Unavailable, "%s %s cannot be verified: %v", nodePackage(), newest.Version, err)
 	}
 	home := b.fetchedDir(d.Identifier)
 	target := filepath.Join(home, newest.Version+"-"+hex.EncodeToString(digest)[:16])
@@ -72,16 +68,9 @@ func (b *Book) fetchNode(ctx context.Context, d *descriptor, wanted string, prog
 	}
 	defer func() { _ = os.RemoveAll(work) }() // what cannot go now goes at the next start
 
-	archive, err := packNode(ctx, npm, newest.Version, work, progress)
+	archive, err := packNPM(ctx, npm, nodePackage(), newest.Version, digest, work, progress)
 	if err != nil {
 		return err
-	}
-	got, err := digestOf(archive)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(got, digest) {
-		return kiln.Errorf(kiln.Unavailable, "%s %s arrived damaged: its digest is not the one that the registry names", nodePackage(), newest.Version)
 	}
 	fresh := filepath.Join(work, "node")
 	if err := unpackNode(archive, fresh); err != nil {
@@ -100,18 +89,19 @@ func (b *Book) fetchNode(ctx context.Context, d *descriptor, wanted string, prog
 	return b.discardOthers(d.Identifier, home, target)
 }
 
-// viewNode asks npm for the newest release that a version or major version means.
-func (b *Book) viewNode(ctx context.Context, npm, wanted string) (npmRelease, error) {
-	out, err := runNPM(ctx, npm, "/", "view", nodePackage()+"@"+wanted, "version", "dist.integrity", "--json")
+// viewNPM asks npm for the newest release of a package that a version or major version
+// means, and for its digest.
+func viewNPM(ctx context.Context, npm, name, wanted string) (npmRelease, []byte, error) {
+	out, err := runNPM(ctx, npm, "/", "view", name+"@"+wanted, "version", "dist.integrity", "--json")
 	if err != nil {
-		return npmRelease{}, err
+		return npmRelease{}, nil, err
 	}
 	var all []npmRelease
 	if trimmed := bytes.TrimSpace(out); len(trimmed) > 0 && trimmed[0] == '{' {
 		out = append(append([]byte{'['}, trimmed...), ']')
 	}
 	if err := json.Unmarshal(out, &all); err != nil {
-		return npmRelease{}, kiln.Errorf(kiln.Unavailable, "npm does not know a Node.js %s for this machine", wanted)
+		return npmRelease{}, nil, kiln.Errorf(kiln.Unavailable, "npm does not know a %s %s for this machine", name, wanted)
 	}
 	var newest npmRelease
 	for _, r := range all {
@@ -120,18 +110,22 @@ func (b *Book) viewNode(ctx context.Context, npm, wanted string) (npmRelease, er
 		}
 	}
 	if newest.Version == "" {
-		return npmRelease{}, kiln.Errorf(kiln.Unavailable, "npm does not know a Node.js %s for this machine", wanted)
+		return npmRelease{}, nil, kiln.Errorf(kiln.Unavailable, "npm does not know a %s %s for this machine", name, wanted)
 	}
-	return newest, nil
+	digest, err := sha512Of(newest.Integrity)
+	if err != nil {
+		return npmRelease{}, nil, kiln.Errorf(kiln.Unavailable, "%s %s cannot be verified: %v", name, newest.Version, err)
+	}
+	return newest, digest, nil
 }
 
-// packNode lets npm download a release into dir and gives the archive. npm tells
-// nothing while it downloads, so what has come is seen by the growth of its cache,
-// which is one of its own for this.
-func packNode(ctx context.Context, npm, version, dir string, progress func(done, total int64)) (string, error) {
+// packNPM lets npm download a release into dir and gives the archive, which has the
+// digest that the registry names. npm tells nothing while it downloads, so what has come
+// is seen by the growth of its cache, which is one of its own for this.
+func packNPM(ctx context.Context, npm, name, version string, digest []byte, dir string, progress func(done, total int64)) (string, error) {
 	cache := filepath.Join(dir, "cache")
 	err := watchGrowth(cache, 0, progress, func() error {
-		_, err := runNPM(ctx, npm, dir, "pack", nodePackage()+"@"+version, "--silent", "--ignore-scripts", "--cache", cache)
+		_, err := runNPM(ctx, npm, dir, "pack", name+"@"+version, "--silent", "--ignore-scripts", "--cache", cache)
 		return err
 	})
 	if err != nil {
@@ -142,7 +136,14 @@ func packNode(ctx context.Context, npm, version, dir string, progress func(done,
 		return "", err
 	}
 	if len(archives) != 1 {
-		return "", kiln.Errorf(kiln.Unavailable, "npm fetched %s %s and left no archive", nodePackage(), version)
+		return "", kiln.Errorf(kiln.Unavailable, "npm fetched %s %s and left no archive", name, version)
+	}
+	got, err := digestOf(archives[0])
+	if err != nil {
+		return "", err
+	}
+	if !bytes.Equal(got, digest) {
+		return "", kiln.Errorf(kiln.Unavailable, "%s %s arrived damaged: its digest is not the one that the registry names", name, version)
 	}
 	info, err := os.Stat(archives[0])
 	if err != nil {

@@ -41,6 +41,11 @@ var homePlaces = map[string][]string{
 		".asdf/installs/java/*/bin",
 		".local/share/mise/installs/java/*/bin",
 	},
+	"dotnet": {
+		".dotnet",
+		".asdf/installs/dotnet-core/*", ".asdf/installs/dotnet/*",
+		".local/share/mise/dotnet-root", ".local/share/mise/installs/dotnet/*",
+	},
 	"ruby": {
 		".rbenv/versions/*/bin",
 		".rvm/rubies/*/bin",
@@ -71,6 +76,11 @@ var systemPlaces = map[string][]string{
 		"/opt/*/bin", "/opt/java/*/bin", "/usr/local/*/bin", "/usr/local/sdkman/candidates/java/*/bin",
 		"/opt/hostedtoolcache/Java_*/*/*/bin",
 		"/home/linuxbrew/.linuxbrew/opt/openjdk*/bin",
+	},
+	"dotnet": {
+		"/usr/bin", "/usr/local/bin", "/usr/share/dotnet", "/usr/lib/dotnet", "/usr/lib64/dotnet", "/usr/local/share/dotnet",
+		"/opt/dotnet", "/opt/*/bin",
+		"/home/linuxbrew/.linuxbrew/opt/dotnet*/libexec",
 	},
 	"ruby": {
 		"/usr/bin", "/usr/local/bin", "/opt/*/bin",
@@ -169,6 +179,7 @@ func (b *Book) directories(family string) []string {
 		{"JAVA_HOME", "bin"},
 		{"SDKMAN_DIR", "candidates/java/*/bin"},
 		{"RBENV_ROOT", "versions/*/bin"},
+		{"DOTNET_ROOT", "."},
 	} {
 		if dir := b.options.Getenv(root.name); filepath.IsAbs(dir) {
 			patterns = append(patterns, filepath.Join(dir, root.below))

@@ -25,7 +25,7 @@ const maxWheelFile = 256 << 20
 // fetchPythonSDK lets pip, as this machine has it set up, download the packages of an
 // SDK, and unpacks those that have their digests.
 func (b *Book) fetchPythonSDK(ctx context.Context, s *sdk, work, dir string, progress func(done, total int64)) error {
-	pip, err := b.findPip(ctx)
+	pip, err := findPip(ctx, "the AWS SDK for Python")
 	if err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func digestsOf(text []byte) (map[string]bool, error) {
 }
 
 // findPip gives a command that runs pip: one of the search path, or the module of an
-// interpreter there.
-func (b *Book) findPip(ctx context.Context) ([]string, error) {
+// interpreter there. what is what needs it.
+func findPip(ctx context.Context, what string) ([]string, error) {
 	for _, command := range [][]string{{"pip3"}, {"pip"}, {"python3", "-m", "pip"}, {"python", "-m", "pip"}} {
 		program, err := exec.LookPath(command[0])
 		if err != nil {
@@ -97,7 +97,7 @@ func (b *Book) findPip(ctx context.Context) ([]string, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	return nil, kiln.Errorf(kiln.Unavailable, "fetching the AWS SDK for Python needs pip, which is not installed; install pip")
+	return nil, kiln.Errorf(kiln.Unavailable, "fetching %s needs pip, which is not installed; install pip", what)
 }
 
 // runPip runs pip in a directory of its own and gives what it printed.

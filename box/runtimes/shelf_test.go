@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,9 @@ ruby2.5 ruby2.7 ruby3.2 ruby3.3 ruby3.4 ruby4.0
 java8 java8.al2 java8.al2023 java11 java11.al2023 java17 java17.al2023 java21 java25
 dotnetcore2.1 dotnetcore3.1 dotnet6 dotnet8 dotnet10 go1.x provided provided.al2 provided.al2023`
 
+// imageOnly are those that neither npm nor Debian has.
+var imageOnly = strings.Fields("python3.6 python3.7 python3.8 python3.10 python3.12 ruby2.5 ruby3.2 ruby3.4 ruby4.0 dotnet6 dotnet8 dotnet10")
+
 func TestTheShelfHasEveryIdentifier(t *testing.T) {
 	entries := open(t, t.TempDir(), runtimes.Options{}).List(t.Context())
 	states := make(map[string]runtimes.Entry)
@@ -28,14 +32,14 @@ func TestTheShelfHasEveryIdentifier(t *testing.T) {
 	date := regexp.MustCompile(`^(20\d\d-\d\d-\d\d)?$`)
 	for _, identifier := range strings.Fields(identifiers) {
 		e, ok := states[identifier]
-		want := runtimes.Unsupported
+		want := runtimes.Missing
 		switch {
+		case slices.Contains(imageOnly, identifier):
+			want = runtimes.ImageOnly
 		case strings.HasPrefix(identifier, "provided"), identifier == "go1.x":
 			want = runtimes.Ready
 		case strings.HasPrefix(identifier, "nodejs"):
 			want = runtimes.Fetchable
-		case strings.HasPrefix(identifier, "python"), strings.HasPrefix(identifier, "java"), strings.HasPrefix(identifier, "ruby"):
-			want = runtimes.Missing
 		}
 		if !ok || e.State != want || (e.How == "") != (want == runtimes.Ready) {
 			t.Errorf("%s: got %+v, want state %s", identifier, e, want)
@@ -102,12 +106,12 @@ func TestWhatCannotBeServedSaysWhyAndWhatToDo(t *testing.T) {
 	other, _ := foreign()
 	cases := []struct{ identifier, architecture, want string }{
 		{"java21", "", "no Java 21 was found on this machine, so java21 functions cannot run; this machine's apt has no source of Debian: name one with --debian-mirror URL, or debian-mirror in kiln.yaml; then run `kiln runtime add java21`, or install it so that java is on the PATH, in JAVA_HOME, or below /usr/lib/jvm, sdkman, jenv, asdf, mise, /opt or /usr/local"},
-		{"ruby3.4", "", "no Ruby 3.4 was found on this machine, so ruby3.4 functions cannot run; install it so that ruby is on the PATH or below rbenv, rvm, chruby, asdf, mise, /opt or /usr/local"},
-		{"dotnet8", "", "runtime dotnet8 cannot be served: kiln has no bootstrap for .NET yet; a custom runtime (provided.al2023) that brings its own interpreter works today"},
+		{"ruby3.4", "", "no Ruby 3.4 was found on this machine, so ruby3.4 functions cannot run; run `kiln runtime add ruby3.4 --image REF`, or install it so that ruby is on the PATH or below rbenv, rvm, chruby, asdf, mise, /opt or /usr/local"},
+		{"dotnet8", "", "no .NET 8 was found on this machine, so dotnet8 functions cannot run; run `kiln runtime add dotnet8 --image REF`, or install it so that dotnet is on the PATH, in DOTNET_ROOT, or below ~/.dotnet, /usr/share/dotnet, /usr/lib/dotnet, asdf, mise or /opt, with a shared runtime of version 8"},
 		{"cobol85", "", "kiln does not serve the runtime \"cobol85\"; `kiln runtime ls` lists those that it does"},
 		{"provided.al2023", other, "this machine runs " + hostMachine() + " code, not " + other + ": create the function with architecture " + hostMachine() + ", or install an emulator that the kernel knows (package qemu-user-static)"},
 		{"python3.14", "", "no Python 3.14 was found on this machine, so python3.14 functions cannot run; this machine's apt has no source of Debian: name one with --debian-mirror URL, or debian-mirror in kiln.yaml; then run `kiln runtime add python3.14`, or install it so that python3.14 is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local"},
-		{"python3.12", "", "no Python 3.12 was found on this machine, so python3.12 functions cannot run; install it so that python3.12 is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local"},
+		{"python3.12", "", "no Python 3.12 was found on this machine, so python3.12 functions cannot run; run `kiln runtime add python3.12 --image REF`, or install it so that python3.12 is on the PATH or below pyenv, asdf, mise, uv, conda, /opt or /usr/local"},
 		{"nodejs24.x", "", "no Node.js 24 was found on this machine, so nodejs24.x functions cannot run; run `kiln runtime add nodejs24.x`, or install it so that node is on the PATH or below nvm, fnm, volta, asdf, mise, n, /opt or /usr/local"},
 	}
 	for _, c := range cases {
