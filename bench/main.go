@@ -37,7 +37,7 @@ func main() {
 	flag.DurationVar(&s.window, "window", 2*time.Second, "length of one warm round")
 	flag.IntVar(&s.clients, "clients", 16, "clients of a warm round")
 	flag.StringVar(&s.out, "out", "bench/RESULTS.md", "file of the results")
-	steps := flag.String("steps", "", "only these of freeze,box,warm,cold,neighbour,memory; the results are then not written")
+	steps := flag.String("steps", "", "only these of freeze,box,warm,cold,neighbour,memory,stream; the results are then not written")
 	flag.Parse()
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		fail(fmt.Errorf("the bench needs Linux and root: it measures real sandboxes"))
@@ -84,7 +84,7 @@ func (s *suite) run(ctx context.Context, only string) error {
 	for _, step := range []struct {
 		name string
 		take func(context.Context) error
-	}{{"freeze", s.freeze}, {"box", s.box}, {"warm", s.warm}, {"cold", s.cold}, {"neighbour", s.neighbour}, {"memory", s.memory}} {
+	}{{"freeze", s.freeze}, {"box", s.box}, {"warm", s.warm}, {"cold", s.cold}, {"neighbour", s.neighbour}, {"memory", s.memory}, {"stream", s.stream}} {
 		if only != "" && !slices.Contains(chosen, step.name) {
 			continue
 		}
