@@ -48,8 +48,9 @@ func (s service) InvokeWithResponseStream(ctx context.Context, in *lambda.Invoke
 	if inv.WantTail {
 		end.LogResult = base64.StdEncoding.EncodeToString(outcome.Tail)
 	}
-	out.Hurry()
-	if !outcome.Streamed {
+	if outcome.Streamed {
+		out.Hurry()
+	} else {
 		to.version = outcome.Version
 		if len(outcome.Payload) > 0 {
 			_ = to.Write(outcome.Payload) // the caller has gone, and the end will say so
