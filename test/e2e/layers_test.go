@@ -258,6 +258,85 @@ end
 	}
 }
 
+func TestAnOrdinaryUsersFunctionsHaveLayersToo(t *testing.T) {
+	s := startAs(t, somebody, homeOf(t, somebody))
+	c := s.client()
+	one := layer(t, c, "one", zipOf(t, file{Name: "python/one.py", Text: "n = 1\n"}, file{Name: "python/both.py", Text: "n = 1\n"}))
+	two := layer(t, c, "two", zipOf(t, file{Name: "python/both.py", Text: "n = 2\n"}))
+	create(t, c, "f", pythonOf(t, somebody), "app.handler", zipOf(t, file{Name: "app.py", Text: `
+import one, both
+def handler(event, context):
+    try:
+        open("/opt/python/one.py", "w")
+    except OSError as e:
+        return [one.n, both.n, e.strerror]
+`}), layers(one, two))
+	if got := answer(t, c, "f", `{}`); got != `[1, 2, "Read-only file system"]` {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestTheCommandLineKeepsLayers(t *testing.T) {
+	s := start(t)
+	env := append(s.environ(), "KILN_REGION=eu-west-1", "KILN_ACCOUNT=111111111111")
+	step := func(want int, args ...string) (out, talk string) {
+		t.Helper()
+		code, out, talk := kiln(t, env, args...)
+		if code != want {
+			t.Fatalf("kiln %q: got exit code %d, want %d\nstdout: %s\nstderr: %s", args, code, want, out, talk)
+		}
+		return out, talk
+	}
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("tools/bin/greet", "#!/bin/sh\necho '\"from version '$1'\"'\n", 0o755)
+	const arn = "arn:aws:lambda:eu-west-1:111111111111:layer:tools:"
+	if out, _ := step(0, "layer", "publish", "tools", filepath.Join(dir, "tools"), "--runtime", "provided.al2023"); out != arn+"1\n" {
+		t.Errorf("publish: %q", out)
+	}
+	write("tools/bin/greet", "#!/bin/sh\necho '\"from version two\"'\n", 0o755)
+	if out, _ := step(0, "layer", "publish", "tools", filepath.Join(dir, "tools")); out != arn+"2\n" {
+		t.Errorf("publish again: %q", out)
+	}
+	write("greeter/bootstrap", `#!/bin/sh
+while true; do
+  id=$(curl -sS -D - -o /dev/null "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next" | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: *\([0-9a-f-]*\).*/\1/p')
+  curl -sS -o /dev/null -d "$(greet one)" "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/$id/response"
+done
+`, 0o755)
+	write("greeter/function.yaml", "layers: [tools]\nnetwork: none\n", 0o644)
+	step(0, "deploy", filepath.Join(dir, "greeter"))
+	if out, _ := step(0, "invoke", "greeter"); strings.TrimSpace(out) != `"from version two"` {
+		t.Errorf("the newest version: %q", out)
+	}
+	if _, talk := step(0, "deploy", filepath.Join(dir, "greeter")); !strings.Contains(talk, "greeter: nothing to change") {
+		t.Errorf("deploy again: %q", talk)
+	}
+	step(0, "deploy", filepath.Join(dir, "greeter"), "--layer", "tools:1")
+	if out, _ := step(0, "invoke", "greeter"); strings.TrimSpace(out) != `"from version one"` {
+		t.Errorf("the first version: %q", out)
+	}
+	if out, _ := step(0, "layer", "rm", "tools:1"); out != "tools:1\n" {
+		t.Errorf("rm: %q", out)
+	}
+	if out, _ := step(0, "describe", "greeter"); !strings.Contains(out, arn+"1, ") || !strings.Contains(out, "kiln:network=none") {
+		t.Errorf("describe: %q", out)
+	}
+	if out, _ := step(0, "layer", "ls"); !strings.Contains(out, "tools  2       any") {
+		t.Errorf("ls: %q", out)
+	}
+	if out, _ := step(0, "layer", "describe", "tools", "-o", "json"); !strings.Contains(out, arn+`2"`) {
+		t.Errorf("describe: %q", out)
+	}
+	step(3, "layer", "describe", "tools:1")
+}
+
 func TestTheProcessSandboxRefusesLayersAndSaysWhy(t *testing.T) {
 	s := start(t, "--sandbox", "process")
 	c, ctx := s.client(), within(t, time.Minute)
