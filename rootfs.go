@@ -5,6 +5,8 @@ package kiln
 type Rootfs struct {
 	Mounts []RuntimeMount
 	Files  []RootfsFile
+	// Extensions are the names of the files of /opt/extensions, sorted.
+	Extensions []string
 }
 
 // RootfsFile is a small file that is written for each box; ${UID} in it becomes

@@ -131,6 +131,7 @@ func (i *Image) rootfs() kiln.Rootfs {
 			{Path: "/etc/passwd", Contents: withUser(i.passwd, rootPasswd, passwdEntry)},
 			{Path: "/etc/group", Contents: withUser(i.group, rootGroup, groupEntry)},
 		},
+		Extensions: i.extensions,
 	}
 }
 

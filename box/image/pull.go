@@ -29,6 +29,7 @@ type Image struct {
 	Dir           string // its root directory
 	Config        v1.Config
 	passwd, group []byte
+	extensions    []string
 	tree          *tree
 	mu            sync.Mutex // for tree
 }
@@ -195,6 +196,7 @@ func (s *Store) image(ctx context.Context, digest string) (*Image, error) {
 		}
 		i := &Image{Digest: digest, Dir: s.host(base), Config: c.Config, tree: s.newTree(base)}
 		i.passwd, i.group = i.tree.read("etc/passwd", 64<<10), i.tree.read("etc/group", 64<<10)
+		i.extensions = i.tree.files("opt/extensions")
 		s.mu.Lock()
 		s.images[digest] = i
 		s.mu.Unlock()

@@ -383,5 +383,24 @@ func (t *tree) read(name string, most int64) []byte {
 	return text
 }
 
+// files gives the names of the files in a directory of the image, sorted.
+func (t *tree) files(name string) []string {
+	walked, err := t.dir(name, false)
+	if err != nil {
+		return nil // there is none
+	}
+	entries, err := fs.ReadDir(t.root.FS(), t.at(walked))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if _, info, err := t.walk(path.Join(walked, e.Name()), false); err == nil && info != nil && info.Mode().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
 // host gives the place of a walked path on this machine.
 func (s *Store) host(base string) string { return filepath.Join(s.unpacked, base) }

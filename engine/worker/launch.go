@@ -93,7 +93,7 @@ func (b *Builder) Launch(ctx context.Context, key kiln.EnvironmentKey, target ki
 	return launched{environment.New(environment.Options{
 		ID: id, Sandbox: box, Version: v, Runtime: rt, InitType: key.InitType,
 		Sink: b.o.Sink, InitTimeout: b.o.InitTimeout, MilliCPU: b.quota(v.Config),
-		SandboxTime: time.Since(began), Inside: b.o.Inside, Stream: b.o.Stream, Logger: b.o.Logger,
+		SandboxTime: time.Since(began), Extensions: files.Extensions, Inside: b.o.Inside, Stream: b.o.Stream, Logger: b.o.Logger,
 	})}, nil
 }
 
