@@ -17,6 +17,7 @@ type call struct {
 	label   string // the variable part of the path of kiln's own API
 	request *http.Request
 	header  http.Header // of the answer
+	granted string      // another account, whose resource the caller was let in to
 }
 
 type callKey struct{}

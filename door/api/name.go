@@ -27,7 +27,7 @@ func (c *call) reference(name string, qualifier *string) (kiln.FunctionID, kiln.
 		return kiln.FunctionID{}, "", &lambda.Error{Code: lambda.ResourceNotFoundException,
 			Message: "Functions from '" + clip(ref.ID.Region) + "' are not reachable in this region ('" + c.Region + "')"}
 	}
-	if ref.ID.Account != c.Account {
+	if ref.ID.Account != c.Account && ref.ID.Account != c.granted {
 		return kiln.FunctionID{}, "", &lambda.Error{Code: lambda.AccessDeniedException} // AWS says no more than that
 	}
 	return ref.ID, ref.Qualifier, nil

@@ -32,6 +32,13 @@ type Catalog interface {
 	UpdateAlias(ctx context.Context, id kiln.FunctionID, name, revisionID string, change func(*kiln.Alias) error) (*kiln.Alias, error)
 	DeleteAlias(ctx context.Context, id kiln.FunctionID, name string) error
 
+	// Policy gives the policy of a function (no qualifier), a version or an alias; nil
+	// when it has none.
+	Policy(id kiln.FunctionID, q kiln.Qualifier) (*kiln.Policy, error)
+	// ChangePolicy lets change make the next document of a policy, "" for none, from the
+	// one that is there.
+	ChangePolicy(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier, revisionID string, change func(document string) (string, error)) (*kiln.Policy, error)
+
 	// PublishLayer adds a version to a layer, which need not be there before.
 	PublishLayer(ctx context.Context, n NewLayer) (*kiln.LayerVersion, error)
 	LayerVersion(id kiln.LayerID, number int) (*kiln.LayerVersion, error)

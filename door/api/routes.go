@@ -2,8 +2,11 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+
+	"kiln/door/lambda"
 )
 
 // row is one line of the routing table.
@@ -17,6 +20,21 @@ type row struct {
 	host    func(host string) (label string, ok bool) // nil: match decides
 	match   func(path string) (label string, ok bool)
 	serve   func(*Server, http.ResponseWriter, *http.Request, *call)
+
+	// Where signatures are checked:
+	service string // that the signature must be for; "" is any that is on this port
+	streams bool   // the body is judged by whoever reads it
+	subject string // what a policy must allow to get or change, as in kiln:GetLogs; "" leaves it to the handler
+	shared  bool   // it belongs to the server, and not to the account that asks
+}
+
+// refuse answers a request that was not let in, in the form that its clients read.
+func (r *row) refuse(w http.ResponseWriter, c *call, err error) {
+	if r.service == "" {
+		writeXMLError(w, c, err)
+		return
+	}
+	lambda.WriteError(w, err)
 }
 
 // rows is the routing table of the port, after the Host list and the guard against
@@ -27,19 +45,21 @@ var rows = []row{
 	{path: "/healthz", methods: "GET, HEAD", open: true, match: exactly("/healthz"), serve: (*Server).healthy},
 	{path: "/readyz", methods: "GET, HEAD", open: true, match: exactly("/readyz"), serve: (*Server).ready},
 
-	{path: "/_kiln/v1/version", methods: "GET, HEAD", match: exactly("/_kiln/v1/version"), serve: (*Server).version},
-	{path: "/_kiln/v1/doctor", methods: "GET, HEAD", match: exactly("/_kiln/v1/doctor"), serve: (*Server).doctor},
-	{path: "/_kiln/v1/runtimes", methods: "GET, HEAD", match: exactly("/_kiln/v1/runtimes"), serve: (*Server).listRuntimes},
-	{path: "/_kiln/v1/runtimes/{id}", methods: "POST, DELETE", match: below("/_kiln/v1/runtimes/"), serve: (*Server).changeRuntime},
-	{path: "/_kiln/v1/logs", methods: "GET, HEAD", match: exactly("/_kiln/v1/logs"), serve: (*Server).logs},
-	{path: "/_kiln/v1/environments", methods: "GET, HEAD", match: exactly("/_kiln/v1/environments"), serve: (*Server).environments},
-	{path: "/_kiln/v1/live/{name}", methods: "POST, PUT", match: below("/_kiln/v1/live/"), serve: (*Server).live},
-	{path: "/_kiln/v1/pulls/{name}", methods: "GET, HEAD", match: below("/_kiln/v1/pulls/"), serve: (*Server).pull},
+	{path: "/_kiln/v1/version", service: "lambda", subject: "Server", methods: "GET, HEAD", match: exactly("/_kiln/v1/version"), serve: (*Server).version},
+	{path: "/_kiln/v1/doctor", service: "lambda", subject: "Server", shared: true, methods: "GET, HEAD", match: exactly("/_kiln/v1/doctor"), serve: (*Server).doctor},
+	{path: "/_kiln/v1/runtimes", service: "lambda", subject: "Runtimes", shared: true, methods: "GET, HEAD", match: exactly("/_kiln/v1/runtimes"), serve: (*Server).listRuntimes},
+	{path: "/_kiln/v1/runtimes/{id}", service: "lambda", subject: "Runtimes", shared: true, methods: "POST, DELETE", match: below("/_kiln/v1/runtimes/"), serve: (*Server).changeRuntime},
+	{path: "/_kiln/v1/logs", service: "lambda", subject: "Logs", methods: "GET, HEAD", match: exactly("/_kiln/v1/logs"), serve: (*Server).logs},
+	{path: "/_kiln/v1/environments", service: "lambda", subject: "Environments", shared: true, methods: "GET, HEAD", match: exactly("/_kiln/v1/environments"), serve: (*Server).environments},
+	{path: "/_kiln/v1/live/{name}", service: "lambda", subject: "Functions", methods: "POST, PUT", match: below("/_kiln/v1/live/"), serve: (*Server).live},
+	{path: "/_kiln/v1/pulls/{name}", service: "lambda", subject: "Functions", methods: "GET, HEAD", match: below("/_kiln/v1/pulls/"), serve: (*Server).pull},
+	{path: "/_kiln/v1/users", service: "lambda", methods: "GET, HEAD, POST", match: exactly("/_kiln/v1/users"), serve: (*Server).users},
+	{path: "/_kiln/v1/users/{name}", service: "lambda", methods: "GET, HEAD, POST, PUT, DELETE", match: beneath("/_kiln/v1/users/"), serve: (*Server).user},
 	{path: "/_kiln/v1/packages/{sha256}", methods: "GET, HEAD", open: true, inside: true, match: below("/_kiln/v1/packages/"), serve: (*Server).download},
 	{path: "/_kiln/url/{id}/", open: true, inside: true, web: true, match: urlPath, serve: (*Server).byPath},
-	{path: "/_kiln/", match: under("/_kiln/"), serve: (*Server).noSuchPath},
+	{path: "/_kiln/", service: "lambda", match: under("/_kiln/"), serve: (*Server).noSuchPath},
 
-	{path: "/YYYY-MM-DD/", inside: true, match: dated, serve: (*Server).lambdaAPI},
+	{path: "/YYYY-MM-DD/", service: "lambda", streams: true, inside: true, match: dated, serve: (*Server).lambdaAPI},
 	{path: "/", inside: true, match: under("/"), serve: (*Server).unserved},
 }
 
@@ -79,6 +99,17 @@ func below(prefix string) func(string) (string, bool) {
 	return func(path string) (string, bool) {
 		label, ok := strings.CutPrefix(path, prefix)
 		return label, ok && label != "" && !strings.Contains(label, "/")
+	}
+}
+
+// beneath matches a prefix and everything behind it, which is the label.
+func beneath(prefix string) func(string) (string, bool) {
+	return func(path string) (string, bool) {
+		label, ok := strings.CutPrefix(path, prefix)
+		if label, err := url.PathUnescape(label); ok && err == nil && label != "" {
+			return label, true
+		}
+		return "", false
 	}
 }
 

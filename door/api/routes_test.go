@@ -18,6 +18,8 @@ var paths = map[string][]string{
 	"/_kiln/v1/runtimes/{id}":     {"/_kiln/v1/runtimes/python3.12"},
 	"/_kiln/v1/logs":              {"/_kiln/v1/logs"},
 	"/_kiln/v1/environments":      {"/_kiln/v1/environments"},
+	"/_kiln/v1/users":             {"/_kiln/v1/users"},
+	"/_kiln/v1/users/{name}":      {"/_kiln/v1/users/ann", "/_kiln/v1/users/ann%40example.com/keys/AKIA"},
 	"/_kiln/v1/packages/{sha256}": {"/_kiln/v1/packages/0123", "/_kiln/v1/packages/..%2f..%2fetc"},
 	"/_kiln/":                     {"/_kiln/", "/_kiln/v2/version", "/_kiln/v1/runtimes/", "/_kiln/v1/packages/a/b", "/_kiln/v1/version/"},
 	"/YYYY-MM-DD/":                {"/2015-03-31/functions", "/2015-03-31/functions/", "/2025-12-01/durable-executions/a%2Fb/stop", "/2026-07-09"},
@@ -58,6 +60,25 @@ func TestOnlyHealthTicketsAndFunctionURLsAreAnsweredWithoutAskingWho(t *testing.
 		open := rows[i].web || strings.HasSuffix(rows[i].path, "z") || strings.Contains(rows[i].path, "/packages/")
 		if rows[i].open != open {
 			t.Errorf("%s: open is %v, want %v", rows[i].path, rows[i].open, open)
+		}
+	}
+}
+
+func TestEveryRouteOfKilnsOwnNeedsAPermission(t *testing.T) {
+	for i := range rows {
+		r := &rows[i]
+		if r.open || r.path == "/" {
+			continue
+		}
+		if r.service != "lambda" {
+			t.Errorf("%s takes signatures for %q", r.path, r.service)
+		}
+		asks := strings.Contains(r.path, "/users") || r.path == "/YYYY-MM-DD/" || r.path == "/_kiln/" // which ask themselves, or give nothing
+		if (r.subject == "") != asks {
+			t.Errorf("%s: the subject of its permission is %q", r.path, r.subject)
+		}
+		if r.streams != (r.path == "/YYYY-MM-DD/") {
+			t.Errorf("%s: who judges the body?", r.path)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"kiln"
 	"kiln/door/auth"
+	"kiln/door/auth/accounts"
+	"kiln/door/auth/policy"
 	"kiln/door/lambda"
 )
 
@@ -24,11 +26,14 @@ type Options struct {
 	URLs         URLs
 	URLDomain    string // under which function URLs are; "" is localhost
 	Environments func() []EnvironmentInfo
-	Doctor       func() any   // what this host can do, as JSON
-	Ready        func() error // nil, or why the server cannot serve yet
+	Doctor       func() any               // what this host can do, as JSON
+	Ready        func() error             // nil, or why the server cannot serve yet
 
-	Auth    *auth.Gate // nil: kiln's default account and region
-	Version string     // of kiln
+	Auth     *auth.Gate         // nil: kiln's default account and region
+	Accounts *accounts.Book     // users and roles; nil: there are none
+	Services map[string]Service // neighbours on the same port, by the service name of the signature
+
+	Version string // of kiln
 
 	Listen string   // host:port that the port listens on
 	Hosts  []string // further names that Host may have; "*.example.com" for all below
@@ -42,14 +47,15 @@ type Options struct {
 // Server is the port. It is safe for concurrent use; what it was given stays the
 // caller's to close.
 type Server struct {
-	o        Options
-	log      *slog.Logger
-	gate     *auth.Gate
-	hosts    *auth.Hosts
-	lambda   http.Handler
-	tickets  *tickets
-	sessions sessions
-	started  time.Time
+	o         Options
+	log       *slog.Logger
+	gate      *auth.Gate
+	hosts     *auth.Hosts
+	resources *auth.Resources
+	lambda    http.Handler
+	tickets   *tickets
+	sessions  sessions
+	started   time.Time
 
 	draining  chan struct{} // closed when the server is going down: streams end
 	drainOnce sync.Once
@@ -73,10 +79,10 @@ func New(o Options) *Server {
 		o.Auth, _ = auth.New(auth.Options{}) // the defaults are always accepted
 	}
 	s := &Server{
-		o: o, log: o.Logger, gate: o.Auth, hosts: auth.NewHosts(o.Listen, hostsOf(o)),
+		o: o, log: o.Logger, gate: o.Auth, hosts: auth.NewHosts(o.Listen, hostsOf(o)), resources: auth.NewResources(o.Catalog.Policy),
 		tickets: newTickets(o.Now), started: o.Now(), draining: make(chan struct{}),
 	}
-	o.Limits.Log = cmp.Or(o.Limits.Log, o.Logger)
+	o.Limits.Log, o.Limits.Permit = cmp.Or(o.Limits.Log, o.Logger), s.permit
 	s.lambda = lambda.NewHandler(service{Server: s}, o.Limits)
 	return s
 }
@@ -159,23 +165,68 @@ func (s *Server) serve(w *answer, r *http.Request, c *call) {
 		s.problem(w, http.StatusMethodNotAllowed, kiln.Invalid, r.Method+" is not allowed here; allowed: "+row.methods)
 		return
 	}
+	c.label, c.request = label, r
 	if !row.open {
-		var err error
-		if c.Identity, err = s.identify(r, c.room); err != nil {
-			lambda.WriteError(w, s.fault(r.Context(), err))
+		if err := s.admit(r, c, row); err != nil {
+			row.refuse(w, c, s.fault(r.Context(), err))
 			return
 		}
 	}
-	c.label, c.request = label, r
 	row.serve(s, w, r, c)
 }
 
-// identify says who sends a request: outside what it claims, inside whose room it is.
-func (s *Server) identify(r *http.Request, from *room) (auth.Identity, error) {
-	if from != nil {
-		return from.environment.Identify(r)
+// admit says who sends a request, holds its body to the signature, and asks for the
+// permission that the row itself needs.
+func (s *Server) admit(r *http.Request, c *call, row *row) error {
+	service := row.service
+	if service == "" {
+		service = serviceOf(r)
 	}
-	return s.gate.Identify(r)
+	var seal *auth.Seal
+	var err error
+	if c.Identity, seal, err = s.identify(r, c.room, service); err != nil {
+		return err
+	}
+	if err := s.unseal(r, seal, !row.streams); err != nil {
+		return err
+	}
+	if row.subject == "" || !s.gate.Verifies() {
+		return nil
+	}
+	verb := "Change"
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		verb = "Get"
+	}
+	a := auth.Act{Action: "kiln:" + verb + row.subject, Resource: "*"}
+	if row.shared {
+		a.Owner = s.gate.Home().Account // what all accounts share is that account's
+	}
+	return s.gate.Authorize(c.Identity, r, a)
+}
+
+// identify says who sends a request. Outside it is what it claims, or proves; inside it
+// is whose room it is, unless signatures are checked and it is signed by somebody else.
+func (s *Server) identify(r *http.Request, from *room, service string) (auth.Identity, *auth.Seal, error) {
+	if from == nil || s.gate.Verifies() && !from.environment.Carries(r) {
+		return s.gate.Verify(r, service)
+	}
+	who, err := from.environment.Identify(r)
+	if err == nil && s.gate.Verifies() {
+		who.Caller = s.session(from.environment)
+	}
+	return who, nil, err
+}
+
+// session gives a function as a principal: with the policies that its role has now, or
+// none when the role is gone.
+func (s *Server) session(e *auth.Environment) *auth.Caller {
+	id, role := e.Function()
+	if s.o.Accounts != nil {
+		if c := s.o.Accounts.Session(id, role); c != nil {
+			return c
+		}
+	}
+	return &auth.Caller{Principal: policy.Principal{ARN: e.Principal(), Account: id.Account, Role: role, Type: "AssumedRole"}}
 }
 
 // forbid answers 403 to a request that should not have come here.

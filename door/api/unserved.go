@@ -3,15 +3,69 @@ package api
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"strings"
 
+	"kiln/door/auth"
 	"kiln/door/lambda"
 )
+
+// Service is a small neighbour on the same port: another service of AWS, as far as
+// clients of Lambda need it. Who asks was found out before, and the body was held to
+// the signature.
+type Service interface {
+	ServeAWS(w http.ResponseWriter, r *http.Request, who auth.Identity, requestID string)
+}
+
+// serviceOf gives the service that a request is signed for, "" when it is not.
+func serviceOf(r *http.Request) string {
+	service, _ := auth.ServiceOf(r) // a malformed signature is refused when it is read for what it says
+	return service
+}
+
+// queryErrors are the names that errors of signatures have in services that speak XML.
+var queryErrors = map[string]string{
+	lambda.UnrecognizedClientException: "InvalidClientTokenId", lambda.InvalidSignatureException: "SignatureDoesNotMatch", lambda.MissingAuthenticationTokenException: "MissingAuthenticationToken",
+	lambda.IncompleteSignatureException: "IncompleteSignature", lambda.ExpiredTokenException: "ExpiredToken", lambda.AccessDeniedException: "AccessDenied",
+}
+
+// writeXMLError answers with an error in the form that the services of XML have, unless
+// the request is for one that speaks JSON.
+func writeXMLError(w http.ResponseWriter, c *call, err error) {
+	var e *lambda.Error
+	if !errors.As(err, &e) || c.request.Header.Get("X-Amz-Target") != "" || serviceOf(c.request) == "lambda" {
+		lambda.WriteError(w, err)
+		return
+	}
+	code, status := queryErrors[e.Code], http.StatusForbidden
+	if code == "" {
+		code = e.Code
+	}
+	if code == e.Code || code == "IncompleteSignature" {
+		status = http.StatusBadRequest
+	}
+	xmlError(w, status, code, e.Message, c.id)
+}
+
+// xmlError sends an error as XML.
+func xmlError(w http.ResponseWriter, status int, code, text, id string) {
+	var b bytes.Buffer
+	b.WriteString(xml.Header + "<ErrorResponse><Error><Type>Sender</Type><Code>" + code + "</Code><Message>")
+	_ = xml.EscapeText(&b, []byte(text)) // a buffer takes everything
+	b.WriteString("</Message></Error><RequestId>" + id + "</RequestId></ErrorResponse>")
+	w.Header().Set("Content-Type", "text/xml")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the caller has gone; there is nobody to tell
+}
 
 // unserved answers a request that no row takes: it names the service that was meant,
 // so that whoever pointed a client of another service here sees it at once.
 func (s *Server) unserved(w http.ResponseWriter, r *http.Request, c *call) {
+	if neighbour := s.o.Services[c.Service]; neighbour != nil {
+		neighbour.ServeAWS(w, r, c.Identity, c.id)
+		return
+	}
 	target := r.Header.Get("X-Amz-Target")
 	action := r.URL.Query().Get("Action")
 	service := c.Service
@@ -32,13 +86,7 @@ func (s *Server) unserved(w http.ResponseWriter, r *http.Request, c *call) {
 		return
 	}
 	// The other protocols of AWS read errors as XML.
-	var b bytes.Buffer
-	b.WriteString(xml.Header + "<ErrorResponse><Error><Type>Sender</Type><Code>NotImplemented</Code><Message>")
-	_ = xml.EscapeText(&b, []byte(text)) // a buffer takes everything
-	b.WriteString("</Message></Error><RequestId>" + c.id + "</RequestId></ErrorResponse>")
-	w.Header().Set("Content-Type", "text/xml")
-	w.WriteHeader(http.StatusNotImplemented)
-	_, _ = w.Write(b.Bytes()) // the caller has gone; there is nobody to tell
+	xmlError(w, http.StatusNotImplemented, "NotImplemented", text, c.id)
 }
 
 // orUnknown names a service for a sentence.

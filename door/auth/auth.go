@@ -130,6 +130,13 @@ func (g *Gate) Verify(r *http.Request, service string) (Identity, *Seal, error) 
 	}, seal, nil
 }
 
+// ServiceOf gives the service that a request says it is signed for, "" when it is not
+// signed.
+func ServiceOf(r *http.Request) (string, error) {
+	s, err := signatureOf(r)
+	return s.service, err
+}
+
 // Identify reads the identity of a request. An unsigned request belongs to the home
 // scope; a signature that is not well formed is a *Refusal, never the home scope. A
 // key of exactly 12 digits is the account itself, any other key belongs to the home

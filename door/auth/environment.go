@@ -15,6 +15,8 @@ import (
 // It is immutable and safe for concurrent use.
 type Environment struct {
 	scope     kiln.Scope
+	function  kiln.FunctionID
+	role      string
 	principal string
 	token     string
 }
@@ -26,11 +28,26 @@ func NewEnvironment(function kiln.FunctionID, role, token string) *Environment {
 	if token == "" {
 		panic("auth: an environment needs a session token")
 	}
-	return &Environment{function.Scope, session(function, role), token}
+	return &Environment{function.Scope, function, role, session(function, role), token}
 }
 
 // Principal gives the ARN of the role session that requests act as.
 func (e *Environment) Principal() string { return e.principal }
+
+// Function names the function, and the ARN of the role that it runs as.
+func (e *Environment) Function() (id kiln.FunctionID, role string) { return e.function, e.role }
+
+// Carries reports whether a request has the environment's session token: whoever sent it
+// meant it to be the function's. Others are somebody else's, and must prove it where
+// signatures are checked.
+func (e *Environment) Carries(r *http.Request) bool {
+	kind := inHeader
+	if strings.Contains(r.URL.RawQuery, "X-Amz-Credential=") {
+		kind = presigned
+	}
+	token, sent := tokenOf(r, kind)
+	return sent && subtle.ConstantTimeCompare([]byte(token), []byte(e.token)) == 1
+}
 
 // session gives the ARN of a function's session of its role, as AWS has it: the
 // role's name without its path, and the function's name as that of the session.

@@ -10,6 +10,7 @@ import (
 // Exceptions that the service sends without declaring them in its model.
 const (
 	AccessDeniedException               = "AccessDeniedException"
+	ExpiredTokenException               = "ExpiredTokenException"
 	IncompleteSignatureException        = "IncompleteSignatureException"
 	InvalidSignatureException           = "InvalidSignatureException"
 	MissingAuthenticationTokenException = "MissingAuthenticationTokenException"
@@ -36,6 +37,7 @@ type exception struct {
 // undeclared says how the exceptions outside the model are sent.
 var undeclared = map[string]exception{
 	AccessDeniedException:               {status: 403, message: "Message"},
+	ExpiredTokenException:               {status: 403, message: "message"},
 	IncompleteSignatureException:        {status: 400, message: "message"},
 	InvalidSignatureException:           {status: 403, message: "message"},
 	MissingAuthenticationTokenException: {status: 403, message: "message"},
