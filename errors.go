@@ -15,6 +15,7 @@ type Code string
 const (
 	Invalid      Code = "invalid"      // the request asks for something that cannot be
 	NotFound     Code = "not found"    // the thing named does not exist
+	Denied       Code = "denied"       // somebody else does not let the platform do it
 	Conflict     Code = "conflict"     // it exists already, or its state does not allow it
 	Precondition Code = "precondition" // the caller's revision is not the latest
 	BadContent   Code = "bad content"  // the payload is not what it must be

@@ -134,7 +134,7 @@ func (s *Source) refusal(ctx context.Context, o kiln.S3Object, err error) error 
 	}
 	tail := "S3 Error Code: " + code + ". S3 Error Message: " + text
 	if code == "AccessDenied" {
-		return kiln.Errorf(kiln.Invalid, "Your access has been denied by S3, please make sure your request credentials have permission to GetObject for %s/%s. %s", o.Bucket, o.Key, tail)
+		return kiln.Errorf(kiln.Denied, "Your access has been denied by S3, please make sure your request credentials have permission to GetObject for %s/%s. %s", o.Bucket, o.Key, tail)
 	}
 	return kiln.Errorf(kiln.Invalid, "Error occurred while GetObject. %s", tail)
 }

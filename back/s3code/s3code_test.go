@@ -141,7 +141,7 @@ func TestARefusalOfS3IsPassedOn(t *testing.T) {
 	defer srv.Close()
 	o := s3code.Options{Endpoint: srv.URL, PathStyle: true}
 	_, err := fetch(t, o, kiln.S3Object{Bucket: "bucket", Key: "key"})
-	mustRefuse(t, "denied", err, kiln.Invalid, "Your access has been denied by S3, please make sure your request credentials have permission to GetObject for bucket/key. S3 Error Code: AccessDenied. S3 Error Message: Because.")
+	mustRefuse(t, "denied", err, kiln.Denied, "Your access has been denied by S3, please make sure your request credentials have permission to GetObject for bucket/key. S3 Error Code: AccessDenied. S3 Error Message: Because.")
 	_, err = fetch(t, o, kiln.S3Object{Bucket: "moved", Key: "key"})
 	mustRefuse(t, "moved", err, kiln.Invalid, "Error occurred while GetObject. S3 Error Code: PermanentRedirect. S3 Error Message: Because.")
 }

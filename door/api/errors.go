@@ -16,10 +16,12 @@ import (
 var exceptions = map[kiln.Code]string{
 	kiln.Invalid:      lambda.InvalidParameterValueException,
 	kiln.NotFound:     lambda.ResourceNotFoundException,
+	kiln.Denied:       lambda.AccessDeniedException,
 	kiln.Conflict:     lambda.ResourceConflictException,
 	kiln.Precondition: lambda.PreconditionFailedException,
 	kiln.BadContent:   lambda.InvalidRequestContentException,
 	kiln.TooLarge:     lambda.RequestEntityTooLargeException,
+	kiln.Recursion:    lambda.RecursiveInvocationException,
 	kiln.Throttled:    lambda.TooManyRequestsException,
 	kiln.Quota:        lambda.CodeStorageExceededException,
 	kiln.Unsupported:  lambda.NotImplementedException,

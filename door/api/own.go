@@ -17,9 +17,9 @@ type Problem struct {
 
 // statuses is the one table from kiln's codes to the statuses of its own API.
 var statuses = map[kiln.Code]int{
-	kiln.Invalid: http.StatusBadRequest, kiln.NotFound: http.StatusNotFound, kiln.Conflict: http.StatusConflict,
+	kiln.Invalid: http.StatusBadRequest, kiln.NotFound: http.StatusNotFound, kiln.Denied: http.StatusForbidden, kiln.Conflict: http.StatusConflict,
 	kiln.Precondition: http.StatusPreconditionFailed, kiln.BadContent: http.StatusBadRequest, kiln.TooLarge: http.StatusRequestEntityTooLarge,
-	kiln.Throttled: http.StatusTooManyRequests, kiln.Quota: http.StatusInsufficientStorage, kiln.Unsupported: http.StatusNotImplemented,
+	kiln.Recursion: http.StatusBadRequest, kiln.Throttled: http.StatusTooManyRequests, kiln.Quota: http.StatusInsufficientStorage, kiln.Unsupported: http.StatusNotImplemented,
 	kiln.Unavailable: http.StatusServiceUnavailable, kiln.BadPackage: http.StatusUnprocessableEntity, kiln.BadRuntime: http.StatusUnprocessableEntity,
 	kiln.Internal: http.StatusInternalServerError,
 }

@@ -167,13 +167,14 @@ func TestARefusalNamesTheSetting(t *testing.T) {
 }
 
 func TestEveryCodeOfKilnHasItsExceptionAndItsStatus(t *testing.T) {
-	for _, code := range []kiln.Code{kiln.Invalid, kiln.NotFound, kiln.Conflict, kiln.Precondition, kiln.BadContent, kiln.TooLarge, kiln.Throttled,
-		kiln.Quota, kiln.Unsupported, kiln.Unavailable, kiln.BadPackage, kiln.BadRuntime, kiln.Internal} {
+	codes := []kiln.Code{kiln.Invalid, kiln.NotFound, kiln.Denied, kiln.Conflict, kiln.Precondition, kiln.BadContent, kiln.TooLarge, kiln.Recursion, kiln.Throttled,
+		kiln.Quota, kiln.Unsupported, kiln.Unavailable, kiln.BadPackage, kiln.BadRuntime, kiln.Internal}
+	for _, code := range codes {
 		if exceptions[code] == "" || statuses[code] == 0 {
 			t.Errorf("%s: exception %q, status %d", code, exceptions[code], statuses[code])
 		}
 	}
-	if len(exceptions) != 13 || len(statuses) != 13 {
+	if len(exceptions) != len(codes) || len(statuses) != len(codes) {
 		t.Errorf("%d exceptions and %d statuses", len(exceptions), len(statuses))
 	}
 }
