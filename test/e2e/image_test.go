@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -86,7 +87,7 @@ func layerOf(t testing.TB, files ...file) v1.Layer {
 		}
 	}
 	w.Close()
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil }, tarball.WithCompressionLevel(gzip.BestSpeed))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,12 +174,12 @@ func waitActive(t testing.TB, c *lambda.Client, name string) {
 
 // seen is what the program of an image tells.
 type seen struct {
-	Args                       []string
-	Dir, Marker, Passwd, Hosts string
-	Root, Own, Tmp             string
-	UID                        int
-	Env                        map[string]string
-	Event                      json.RawMessage
+	Args                                 []string
+	Dir, Marker, Passwd, Hosts, Extended string
+	Root, Own, Tmp                       string
+	UID                                  int
+	Env                                  map[string]string
+	Event                                json.RawMessage
 }
 
 func look(t testing.TB, c *lambda.Client, name string) seen {
@@ -307,12 +308,16 @@ func TestAnImageLikeAWSsBaseImagesRunsItsOwnClient(t *testing.T) {
 	i := imageOf(t, v1.Config{Entrypoint: []string{"/lambda-entrypoint.sh"}, Cmd: []string{"app.handler"}, WorkingDir: "/var/task",
 		Env: []string{"LAMBDA_TASK_ROOT=/var/task", "LAMBDA_RUNTIME_DIR=/var/runtime", "LD_LIBRARY_PATH=/var/lang/lib"}},
 		layerOf(t, file{Name: "lambda-entrypoint.sh", Text: program, Mode: 0o755}, file{Name: "var/task/"}, file{Name: "var/runtime/"}),
-		layerOf(t, file{Name: "var/runtime/bootstrap", Text: program, Mode: 0o755}, file{Name: "usr/local/bin/aws-lambda-rie", Text: "must not be run", Mode: 0o755}))
+		layerOf(t, file{Name: "var/runtime/bootstrap", Text: program, Mode: 0o755}, file{Name: "usr/local/bin/aws-lambda-rie", Text: "must not be run", Mode: 0o755}),
+		layerOf(t, file{Name: "opt/extensions/watcher", Text: program, Mode: 0o755}))
 	pushImage(t, i, host+"/base:latest")
 	createImage(t, c, "base", host+"/base", nil)
 	got := look(t, c, "base")
 	if got.Args[0] != "/var/runtime/bootstrap" || got.Env["_HANDLER"] != "app.handler" || got.Dir != "/var/task" || got.Env["LD_LIBRARY_PATH"] != "/var/lang/lib" {
 		t.Errorf("runs as %q with handler %q in %s", got.Args, got.Env["_HANDLER"], got.Dir)
+	}
+	if got.Extended != "/opt/extensions/watcher" {
+		t.Errorf("the extension of the image left %q", got.Extended)
 	}
 	// Its CMD is the handler.
 	if _, err := c.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String("base"), ImageConfig: &types.ImageConfig{Command: []string{"other.handler"}}}); err != nil {
