@@ -118,10 +118,13 @@ func Create(t testing.TB, c *lambda.Client, name, runtime, handler string, code 
 	if _, err := c.CreateFunction(ctx, in); err != nil {
 		t.Fatalf("create %s: %v", name, err)
 	}
-	if err := lambda.NewFunctionActiveV2Waiter(c).Wait(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(name)}, time.Minute); err != nil {
+	if err := lambda.NewFunctionActiveV2Waiter(c, soon).Wait(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(name)}, time.Minute); err != nil {
 		t.Fatalf("wait for %s: %v", name, err)
 	}
 }
+
+// soon lets the SDK's waiter ask again after less than its second.
+func soon(o *lambda.FunctionActiveV2WaiterOptions) { o.MinDelay = 20 * time.Millisecond }
 
 // Invoke calls a function and returns its whole answer.
 func Invoke(t testing.TB, c *lambda.Client, name, payload string) *lambda.InvokeOutput {
