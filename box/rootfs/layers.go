@@ -106,35 +106,40 @@ func (m *merger) into(ctx context.Context, from, to string) error {
 			return err
 		}
 		source, target := path.Join(from, e.Name()), path.Join(to, e.Name())
-		there, err := m.root.Lstat(target)
-		switch {
-		case err == nil && there.IsDir() && e.IsDir():
-			err = m.into(ctx, source, target)
-		case err == nil:
-			// the later layer's
-		case !errors.Is(err, fs.ErrNotExist):
-		case e.IsDir():
+		if e.IsDir() {
 			err = m.directory(ctx, source, target)
-		default:
+		} else {
 			err = errors.Join(m.cache.step("link", target), m.root.Link(source, target))
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-// directory makes a directory that is like another one, with all that is in it.
+// directory adds a directory, with all that is in it. Where something else is in its
+// place the error is fs.ErrExist.
 func (m *merger) directory(ctx context.Context, from, to string) error {
-	info, err := m.root.Lstat(from)
+	err := errors.Join(m.cache.step("mkdir", to), m.root.Mkdir(to, 0o700))
+	if errors.Is(err, fs.ErrExist) {
+		there, err := m.root.Lstat(to)
+		if err != nil {
+			return err
+		}
+		if !there.IsDir() {
+			return fs.ErrExist
+		}
+		return m.into(ctx, from, to)
+	}
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(m.cache.step("mkdir", to), m.root.Mkdir(to, 0o700)); err != nil {
+	if err := m.into(ctx, from, to); err != nil {
 		return err
 	}
-	if err := m.into(ctx, from, to); err != nil {
+	info, err := m.root.Lstat(from)
+	if err != nil {
 		return err
 	}
 	return m.root.Chmod(to, info.Mode().Perm()) // the umask does not count
