@@ -288,7 +288,7 @@ func (c *client) send(method, path string, header map[string]string, body string
 	for k, v := range header {
 		fmt.Fprintf(&b, "%s: %s\r\n", k, v)
 	}
-	if method == "POST" {
+	if method == "POST" || method == "PUT" {
 		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
 	}
 	b.WriteString("\r\n" + body)

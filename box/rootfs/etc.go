@@ -11,7 +11,7 @@ import (
 
 // The files of /etc that are the same for every environment.
 const (
-	hostsFile    = "127.0.0.1 localhost localhost.localdomain\n::1 localhost localhost.localdomain\n"
+	hostsFile    = "127.0.0.1 localhost localhost.localdomain sandbox.localdomain sandbox\n::1 localhost localhost.localdomain\n"
 	nsswitchFile = "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n"
 	resolvFile   = "# this environment has no name server\n"
 )
