@@ -65,12 +65,13 @@ func (e *Environment) do(a action) {
 	case over:
 		e.timer.Stop()
 		close(e.idle)
+		close(e.quiet)
 	}
 }
 
 // trouble is an order that the sandbox did not carry out: such a box is given up.
 func (e *Environment) trouble(doing string, err error) {
-	if !isGone(err) && e.ctx.Err() == nil {
+	if !isGone(err) && e.starts.Err() == nil {
 		e.logger.Error("sandbox", "doing", doing, "error", err)
 	}
 	e.blame(goneFault())

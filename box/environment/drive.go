@@ -46,6 +46,9 @@ func (e *Environment) run(sink telemetry.Sink) {
 
 // bury clears everything away. Whoever still waits learns that it is over.
 func (e *Environment) bury() {
+	if e.patient.Load() {
+		<-e.end
+	}
 	e.cancel()
 	e.timer.Stop()
 	err := e.sandbox.Destroy()

@@ -72,16 +72,22 @@ type Environment struct {
 	limits      kiln.StreamLimits
 	logger      *slog.Logger
 
-	messages  chan message
-	idle      chan struct{}
-	closing   chan struct{} // closed by Close
-	closeOnce sync.Once
-	over      chan struct{} // closed when nothing of the environment is left
-	ctx       context.Context
-	cancel    context.CancelFunc
-	wg        sync.WaitGroup
-	current   atomic.Int32 // state, for everybody else
-	closeErr  error        // valid after over
+	messages   chan message
+	idle       chan struct{}
+	closing    chan struct{} // closed by Part and by Close
+	closeOnce  sync.Once
+	patient    atomic.Bool   // Part was the first: the sandbox is left to Close
+	quiet      chan struct{} // closed when no process has any time left
+	end        chan struct{} // closed by Close
+	endOnce    sync.Once
+	over       chan struct{} // closed when nothing of the environment is left
+	ctx        context.Context
+	cancel     context.CancelFunc
+	starts     context.Context // for the start of processes: ends with the first wish to close
+	stopStarts context.CancelFunc
+	wg         sync.WaitGroup
+	current    atomic.Int32 // state, for everybody else
+	closeErr   error        // valid after over
 
 	// The goroutine's own.
 	state   State
@@ -173,10 +179,13 @@ func New(o Options) *Environment {
 		messages:    make(chan message, 16),
 		idle:        make(chan struct{}, 1),
 		closing:     make(chan struct{}),
+		quiet:       make(chan struct{}),
+		end:         make(chan struct{}),
 		over:        make(chan struct{}),
 		meter:       meter{limitMB: o.Version.Config.MemoryMB},
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.starts, e.stopStarts = context.WithCancel(e.ctx)
 	go e.run(o.Sink)
 	return e
 }
@@ -230,14 +239,26 @@ func (e *Environment) Rest() {
 	}
 }
 
-// Close ends the environment: processes that have a right to it get their time to end,
-// at most two seconds. Then it destroys the sandbox, and waits until nothing of it is
-// left. An invocation that runs fails.
+// Part begins the end of the environment and waits until its processes have had the
+// time to end that they have a right to, at most two seconds. It is for owners that
+// close many: the work of destroying a sandbox is left to Close, which must follow.
+func (e *Environment) Part() {
+	e.closeOnce.Do(func() {
+		e.patient.Store(true)
+		close(e.closing)
+		e.stopStarts()
+	})
+	<-e.quiet
+}
+
+// Close ends the environment as Part does, then destroys its sandbox and waits until
+// nothing of it is left. An invocation that runs fails.
 func (e *Environment) Close() error {
 	e.closeOnce.Do(func() {
 		close(e.closing)
-		e.cancel()
+		e.stopStarts()
 	})
+	e.endOnce.Do(func() { close(e.end) })
 	<-e.over
 	return e.closeErr
 }

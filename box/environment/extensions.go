@@ -3,7 +3,9 @@ package environment
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"kiln"
 	"kiln/box/rapi"
@@ -23,8 +25,13 @@ func (e *Environment) startExtensions() {
 	for _, name := range e.extensions {
 		x := &extension{name: name, id: kiln.NewID()}
 		e.life.extensions = append(e.life.extensions, x)
-		if len(e.life.extensions) > kiln.MaxExtensions {
+		switch {
+		case len(e.life.extensions) > kiln.MaxExtensions:
 			e.failLaunch(x, "TooManyExtensions", "Extension limit ("+strconv.Itoa(kiln.MaxExtensions)+") reached")
+			return
+		case strings.ContainsFunc(name, unicode.IsControl): // no header can hold such a name
+			x.name = strconv.Quote(name)
+			e.failLaunch(x, "InvalidExtensionName", "The name of an extension has a control character: "+x.name)
 			return
 		}
 		if !e.launch(x) {
@@ -52,7 +59,7 @@ func (e *Environment) launch(x *extension) bool {
 	if h, ok := e.sandbox.(sandbox.HostPather); ok {
 		onHost(&program, h)
 	}
-	process, err := e.sandbox.Start(e.ctx, program)
+	process, err := e.sandbox.Start(e.starts, program)
 	var cannot *sandbox.StartError
 	switch {
 	case errors.As(err, &cannot):

@@ -205,8 +205,8 @@ func (e *Environment) listen() (net.Listener, error) {
 		}
 		select {
 		case <-time.After(wait):
-		case <-e.ctx.Done():
-			return nil, e.ctx.Err()
+		case <-e.starts.Done():
+			return nil, e.starts.Err()
 		}
 	}
 }
@@ -236,7 +236,7 @@ func (e *Environment) execute(api string) (sandbox.Process, *fault, error) {
 		if h, ok := e.sandbox.(sandbox.HostPather); ok {
 			onHost(&program, h)
 		}
-		process, err := e.sandbox.Start(e.ctx, program)
+		process, err := e.sandbox.Start(e.starts, program)
 		var cannot *sandbox.StartError
 		switch {
 		case err == nil:

@@ -205,6 +205,8 @@ func TestDeploySaysWhyItCannot(t *testing.T) {
 		"a wrong flag value":                 {args: []string{"--memory", "much"}, code: 2, want: []string{"--memory", "number of MB"}},
 		"a wrong division of the processor":  {yaml: "cpu: fast\n", code: 2, want: []string{"function.yaml:1", "strict or burst"}},
 		"another division of the processor":  {args: []string{"--cpu", "strict"}, set: burstOne, code: 2, want: []string{"created with cpu: burst", "kiln rm hello"}},
+		"a wrong wish for SIGTERM":           {yaml: "sigterm: yes\n", code: 2, want: []string{"function.yaml:1", "on or off"}},
+		"another wish for SIGTERM":           {args: []string{"--sigterm", "on"}, set: burstOne, code: 2, want: []string{"created with sigterm: off", "kiln rm hello"}},
 		"a wrong --env":                      {args: []string{"--env", "A"}, code: 2, want: []string{"NAME=VALUE"}},
 		"no Node on the server":              {args: []string{"--runtime", "nodejs"}, code: 3, want: []string{"no nodejs is ready", "kiln runtime add nodejs22.x"}},
 		"nothing that is a function":         {file: "README", code: 2, want: []string{"neither a zip, nor a Linux program"}},

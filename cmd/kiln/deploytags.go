@@ -12,6 +12,7 @@ func (f *function) atCreation() []tagged {
 	return []tagged{
 		{"cpu", "kiln:cpu", f.CPU, "the server's way"},
 		{"network", "kiln:network", f.Network, "outbound"},
+		{"sigterm", "kiln:sigterm", f.SigTERM, "off"},
 	}
 }
 

@@ -25,7 +25,7 @@ type function struct {
 	Timeout                                                 time.Duration
 	Environment                                             map[string]string // nil is not said
 	Exclude                                                 []string
-	CPU, Network                                            string   // "" is not said
+	CPU, Network, SigTERM                                   string   // "" is not said
 	Layers                                                  []string // as the user wrote them; nil is not said
 
 	source *pack.Source // nil for an image
@@ -52,6 +52,7 @@ func functionKeys() []functionKey {
 		{"architecture", "x86_64|arm64", "of the program (default: from the code, or the server's)", func(f *function, s string) error { f.Architecture = s; return nil }},
 		{"cpu", "strict|burst", "how it shares the processor, given when it is created (default: as the server says)", cpuMode},
 		{"network", "outbound|none", "none lets it open no connections to the outside, given when it is created (default outbound)", networkMode},
+		{"sigterm", "on|off", "on has it told of its end by SIGTERM, without an extension that asks for it, given when it is created (default off)", sigtermMode},
 		{"role", "ARN", "execution role that the function is told of (default: one named kiln)", func(f *function, s string) error { f.Role = s; return nil }},
 	}
 }
@@ -82,6 +83,14 @@ func networkMode(f *function, s string) error {
 		return errors.New("outbound or none is expected")
 	}
 	f.Network = s
+	return nil
+}
+
+func sigtermMode(f *function, s string) error {
+	if s != "on" && s != "off" {
+		return errors.New("on or off is expected")
+	}
+	f.SigTERM = s
 	return nil
 }
 

@@ -27,6 +27,7 @@ var reservedVariables = map[string]bool{
 const (
 	networkTag = "kiln:network" // none: without outbound network
 	cpuTag     = "kiln:cpu"     // another division of the processor than the server's
+	sigtermTag = "kiln:sigterm" // on: SIGTERM at its end, without an extension that asks for it
 )
 
 // outbound says whether the tags of a new function leave it its outbound network.
@@ -49,6 +50,18 @@ func cpuMode(tags map[string]string) (string, error) {
 		return "", invalid("The tag " + cpuTag + " is strict or burst: " + clip(v))
 	}
 	return v, nil
+}
+
+// sigterm says whether the tags of a new function have its runtime told of its end.
+func sigterm(tags map[string]string) (bool, error) {
+	switch v, given := tags[sigtermTag]; {
+	case !given || v == "off":
+		return false, nil
+	case v == "on":
+		return true, nil
+	default:
+		return false, invalid("The tag " + sigtermTag + " is on or off: " + clip(v))
+	}
 }
 
 // maxTags is how many tags a function may have.

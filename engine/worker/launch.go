@@ -86,15 +86,25 @@ func (b *Builder) Launch(ctx context.Context, key kiln.EnvironmentKey, target ki
 	}
 	id := strings.ReplaceAll(kiln.NewID(), "-", "")
 	began := time.Now()
-	box, err := b.o.Driver.Create(ctx, specOf(id, v, files))
+	spec := specOf(id, v, files)
+	box, err := b.o.Driver.Create(ctx, spec)
 	if err != nil {
 		return nil, fmt.Errorf("making a box: %w", err)
 	}
 	return launched{environment.New(environment.Options{
 		ID: id, Sandbox: box, Version: v, Runtime: rt, InitType: key.InitType,
 		Sink: b.o.Sink, InitTimeout: b.o.InitTimeout, MilliCPU: b.quota(v.Config),
-		SandboxTime: time.Since(began), Extensions: files.Extensions, Inside: b.o.Inside, Stream: b.o.Stream, Logger: b.o.Logger,
+		SandboxTime: time.Since(began), Extensions: extensionsOf(files, spec), Inside: b.o.Inside, Stream: b.o.Stream, Logger: b.o.Logger,
 	})}, nil
+}
+
+// extensionsOf names the files of /opt/extensions: an image has said what it brings;
+// layers have not.
+func extensionsOf(files kiln.Rootfs, spec sandbox.Spec) []string {
+	if files.Extensions != nil {
+		return files.Extensions
+	}
+	return environment.FindExtensions(spec.Mounts)
 }
 
 // place gives the runtime and the files of a version.

@@ -69,6 +69,9 @@ func (s *slot) live() {
 	}
 	s.pool.leave(s)
 	w := s.pool.w
+	if p, ok := s.env.(parter); ok {
+		p.Part()
+	}
 	w.closer <- struct{}{}
 	if err := s.env.Close(); err != nil {
 		w.log.Error("closing an environment", "function", s.pool.target.Version.Function, "error", err)
@@ -77,6 +80,11 @@ func (s *slot) live() {
 	w.giveBack(s)
 	s.pool.forget(s)
 }
+
+// parter is an environment whose processes may take their time to end: Part asks them
+// to and waits for it, so that those which do not keep others from being closed. Close
+// must follow.
+type parter interface{ Part() }
 
 // launch has the environment made.
 func (s *slot) launch() error {
