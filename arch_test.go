@@ -66,7 +66,7 @@ var rooms = map[string][]string{
 	"cmd/kiln": {
 		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/blobdir", "back/s3code",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs", "box/image",
-		"engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/console", "door/url",
+		"engine/async", "engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/console", "door/url",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/environment", "box/runtimes", "box/rootfs"},
 }
@@ -93,7 +93,7 @@ var modules = map[string][]string{
 var kernelRooms = []string{"box/image", "box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "box/rootfs", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
-var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go", "engine/async/retry.go"}
+var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go", "engine/async/retry.go", "engine/dispatch/lineage.go"}
 
 // outside are folders with modules or programs of their own, which are not part of
 // the house.

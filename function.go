@@ -10,4 +10,6 @@ type Function struct {
 	// the account's unreserved pool, 0 switches it off.
 	Reserved *int
 	Tags     map[string]string
+	// Loops lets the function be part of a chain of calls without an end.
+	Loops bool
 }

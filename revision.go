@@ -31,4 +31,5 @@ type Target struct {
 	// Reserved is the function's reserved concurrency at the time of resolution;
 	// nil is none.
 	Reserved *int
+	Loops    bool // the function may be part of a chain of calls without an end
 }

@@ -37,6 +37,7 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 	payload := cmd.Flags().StringP("payload", "p", "", "the event: `JSON`, @FILE or - for stdin (default none)")
 	qualifier := cmd.Flags().String("qualifier", "", "`VERSION` or alias (default $LATEST)")
 	log := cmd.Flags().Bool("log", false, "print the end of the log on stderr")
+	async := cmd.Flags().Bool("async", false, "hand the event over and do not wait for the function")
 	dryRun := cmd.Flags().Bool("dry-run", false, "only check that the call would be let through")
 	clientContext := cmd.Flags().String("client-context", "", "`JSON` that the function finds in context.client_context")
 	format := outputFlag(w, cmd)
@@ -59,6 +60,12 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 		if *dryRun {
 			in.InvocationType = orNil("DryRun")
 		}
+		if *async {
+			if *dryRun || *log {
+				return usagef("--async waits for nothing: it has no log and no dry run")
+			}
+			in.InvocationType = orNil("Event")
+		}
 		if *clientContext != "" {
 			in.ClientContext = orNil(base64.StdEncoding.EncodeToString([]byte(*clientContext)))
 		}
@@ -77,6 +84,9 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 		}
 		if len(got.LogTail) > 0 {
 			fmt.Fprintln(w.talk, strings.TrimRight(printable(string(got.LogTail)), "\n"))
+		}
+		if *async {
+			fmt.Fprintf(w.talk, "Accepted as %s.\n", got.RequestID)
 		}
 		if *dryRun {
 			fmt.Fprintln(w.talk, "The call would be let through.")

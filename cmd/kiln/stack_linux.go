@@ -24,7 +24,10 @@ import (
 	"kiln/box/sandbox/linux"
 	"kiln/box/sandbox/process"
 	"kiln/door/api"
+	"kiln/door/auth"
+	"kiln/door/auth/accounts"
 	"kiln/door/url"
+	"kiln/engine/async"
 	"kiln/engine/catalog"
 	"kiln/engine/dispatch"
 	"kiln/engine/worker"
@@ -52,7 +55,11 @@ type stack struct {
 	worker   *worker.Worker
 	catalog  *catalog.Catalog
 	dispatch *dispatch.Dispatcher
+	queue    *sqlite.Queue
+	events   *async.Runner
 	api      *api.Server
+	accounts *accounts.Book // nil without a server
+	gate     *auth.Gate
 }
 
 // stackOptions is what differs between a server and one invocation without one.
@@ -84,6 +91,9 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		return s, err
 	}
 	s.addCloser("store", s.store.Close)
+	if err = s.openAccounts(ctx, o); err != nil {
+		return s, err
+	}
 	if s.blobs, err = blobdir.Open(in("packages"), blobdir.Options{}); err != nil {
 		return s, err
 	}
@@ -126,7 +136,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	s.addCloser("api inside", inside.close) // after the environments that it serves
 	builder, err := worker.NewBuilder(worker.BuilderOptions{
 		Runtimes: s.runtimes, Rootfs: s.rootfs, Images: s.images, Driver: s.driver, Sink: sink, CPU: c.CPUMode,
-		Inside: &environment.Inside{Address: insideAddress(o.local, o.port), Door: inside}, Stream: c.Stream, Logger: log,
+		Inside: &environment.Inside{Address: insideAddress(o.local, o.port), Door: inside, Credentials: s.functionCredentials()}, Stream: c.Stream, Logger: log,
 	})
 	if err != nil {
 		return s, err
@@ -135,17 +145,23 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		Launcher: builder, IdleTimeout: c.IdleTimeout, MaxWaiting: c.MaxWaiting, MaxWait: c.MaxWait, MemoryBudget: c.MemoryBudget, Logger: log,
 		MaxEnvironments: mostEnvironments(),
 	})
+	if err = s.openQueue(ctx, o.dataDir); err != nil {
+		return s, err
+	}
 	s.add("environments", s.endWorker)
 	s.addCloser("housekeeping", s.keepHouse(o.warm))
 	s.dispatch = dispatch.New(dispatch.Options{Catalog: s.catalog, Workers: []dispatch.Worker{s.worker}, AccountConcurrency: c.AccountConcurrency})
+	gate := &urlGate{}
 	s.api = api.New(api.Options{
 		Catalog: catalogDoor{s.catalog}, Invoker: s.dispatch, Logs: s.logsDoor(), Runtimes: runtimesDoor{s.runtimes}, Images: s.images,
-		Environments: s.environments, Doctor: s.doctor(), Ready: o.ready,
-		URLs: urlDoor{url.New(url.Options{Functions: s.catalog, Invoker: s.dispatch, Logger: log})}, URLDomain: c.URLDomain,
+		Environments: s.environments, Events: eventsDoor{s}, Account: s.account, Doctor: s.doctor(), Ready: o.ready,
+		URLs: urlDoor{url.New(url.Options{Functions: s.catalog, Invoker: s.dispatch, Gate: gate, Logger: log})}, URLDomain: c.URLDomain,
+		Auth: s.gate, Accounts: s.accounts,
 		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, Logger: log,
 	})
+	gate.port = s.api
 	inside.port = s.api.Inside()
-	return s, nil
+	return s, s.startEvents(ctx)
 }
 
 // openDriver makes the sandbox driver that was asked for, and no other.

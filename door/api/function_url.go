@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"kiln"
+	"kiln/door/auth"
 	"kiln/door/lambda"
 )
 
@@ -79,6 +81,20 @@ func (s *Server) functionURL(w http.ResponseWriter, r *http.Request, c *call, pr
 		path = "/"
 	}
 	s.o.URLs.ServeURL(w, r, URLRequest{URL: c.label, Path: path, Prefix: prefix, RequestID: c.id, Trace: trace("", s.o.Now())})
+}
+
+// errUnverified is why nobody passes a URL with AWS_IAM on a server that takes every
+// identity for a claim.
+var errUnverified = errors.New("this server does not verify signatures, so that none is trusted at a function URL")
+
+// AdmitURL says who sends a request to a function URL, or why it may not: the policy of the
+// function or alias decides, and with AWS_IAM the caller's own. What is left of the
+// signature is in the Seal, which must be checked with the body.
+func (s *Server) AdmitURL(r *http.Request, u *kiln.FunctionURL) (auth.Identity, *auth.Seal, error) {
+	if u.Auth == kiln.URLAuthIAM && !s.gate.Verifies() {
+		return auth.Identity{}, nil, errUnverified
+	}
+	return s.gate.AuthorizeURL(r, u, s.resources)
 }
 
 // urls gives the catalog's URLs, or says that it has none.

@@ -25,8 +25,11 @@ func (s service) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 	case lambda.InvocationTypeDryRun:
 		return s.dryRun(ctx, inv)
 	case lambda.InvocationTypeEvent:
-		return nil, &lambda.Error{Code: lambda.NotImplementedException,
-			Message: "kiln does not run asynchronous invocations (InvocationType Event) yet; use RequestResponse"}
+		if err := s.enqueue(ctx, inv); err != nil {
+			return nil, err
+		}
+		status := int32(http.StatusAccepted)
+		return &lambda.InvocationResponse{StatusCode: &status}, nil
 	}
 	out, err := s.o.Invoker.Invoke(ctx, inv)
 	if err != nil {
@@ -47,6 +50,20 @@ func (s service) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 		answer.LogResult = &tail
 	}
 	return answer, nil
+}
+
+// enqueue accepts an invocation as an event: it is durable when this returns nil.
+func (s service) enqueue(ctx context.Context, inv *kiln.Invocation) error {
+	if s.o.Events == nil {
+		return &lambda.Error{Code: lambda.NotImplementedException, Message: "This server runs no events; use RequestResponse."}
+	}
+	if _, err := s.o.Invoker.Resolve(inv.Function, inv.Qualifier); err != nil {
+		return s.exception(ctx, err, invokeExceptions)
+	}
+	if err := s.o.Events.Enqueue(ctx, inv); err != nil {
+		return s.exception(ctx, err, invokeExceptions)
+	}
+	return nil
 }
 
 // zero and unhandled are header values that every answer shares.

@@ -156,7 +156,6 @@ func TestInvocationsThatCannotBeAreRefusedBeforeTheyRun(t *testing.T) {
 		{"client context that is no JSON", invocations, "{}", context("{"), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
 		{"client context that is no object", invocations, "{}", context("1"), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
 		{"client context too long", invocations, "{}", context(`{"a":"` + strings.Repeat("x", 2700) + `"}`), 400, "InvalidRequestContentException", "Client context must be no more than 3583 bytes when base64-encoded."},
-		{"event", invocations, "{}", []string{"X-Amz-Invocation-Type", "Event"}, 501, "NotImplementedException", "kiln does not run asynchronous invocations (InvocationType Event) yet; use RequestResponse"},
 		{"event too long", invocations, `"` + strings.Repeat("x", 1048575) + `"`, []string{"X-Amz-Invocation-Type", "Event"}, 413, "RequestEntityTooLargeException", "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)"},
 		{"another type", invocations, "{}", []string{"X-Amz-Invocation-Type", "event"}, 400, "ValidationException", ""},
 		{"tenant", invocations, "{}", []string{"X-Amz-Tenant-Id", "blue"}, 400, "InvalidParameterValueException", "X-Amz-Tenant-Id is for functions with tenant isolation, which kiln does not have yet."},
@@ -173,6 +172,10 @@ func TestInvocationsThatCannotBeAreRefusedBeforeTheyRun(t *testing.T) {
 			c.message = got.message()
 		}
 		refused(t, c.name, got, c.status, c.exception, c.message)
+	}
+	event := wants(t, "event", p.do("POST", invocations, "", "X-Amz-Invocation-Type", "Event"), 202)
+	if event.body != "" || event.header.Get("X-Amz-Executed-Version") != "" {
+		t.Errorf("an event answers %q %v", event.body, event.header)
 	}
 	got := wants(t, "dry run", p.do("POST", invocations, "", "X-Amz-Invocation-Type", "DryRun"), 204)
 	if got.body != "" || got.header.Get("X-Amz-Executed-Version") != "" {

@@ -56,12 +56,17 @@ func newPort(t testing.TB, change ...func(*api.Options)) *port {
 	i := &invoker{catalog: c, run: func(_ context.Context, inv *kiln.Invocation) (*kiln.Outcome, error) {
 		return &kiln.Outcome{Payload: inv.Payload, Version: inv.Target.Version.Name(), Trace: inv.Trace}, nil
 	}}
-	o := api.Options{Catalog: book{c}, Invoker: i, Runtimes: shelf{}, Version: "1.2.3"}
+	o := api.Options{Catalog: book{c}, Invoker: i, Runtimes: shelf{}, Version: "1.2.3", Events: accepting{}, Account: func(kiln.Scope) api.Account { return api.Account{Functions: 1} }}
 	for _, f := range change {
 		f(&o)
 	}
 	return &port{api.New(o), t, c, b, i}
 }
+
+// accepting is a queue that takes every event.
+type accepting struct{}
+
+func (accepting) Enqueue(context.Context, *kiln.Invocation) error { return nil }
 
 // reply is an answer of the port.
 type reply struct {

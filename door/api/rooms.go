@@ -25,6 +25,9 @@ type Catalog interface {
 	DeleteVersion(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier) error
 	Publish(ctx context.Context, id kiln.FunctionID, p Publication) (*kiln.Version, error)
 	SetReserved(ctx context.Context, id kiln.FunctionID, n *int) error
+	// ChangeFunction edits what is said of a function as a whole: its tags, and whether it
+	// may be in a loop.
+	ChangeFunction(ctx context.Context, id kiln.FunctionID, change func(*kiln.Function) error) error
 
 	CreateAlias(ctx context.Context, a kiln.Alias) (*kiln.Alias, error)
 	Alias(id kiln.FunctionID, name string) (*kiln.Alias, error)

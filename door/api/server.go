@@ -26,6 +26,8 @@ type Options struct {
 	URLs         URLs
 	URLDomain    string // under which function URLs are; "" is localhost
 	Environments func() []EnvironmentInfo
+	Events       Enqueuer                 // nil: events are refused
+	Account      func(kiln.Scope) Account // nil: GetAccountSettings is not served
 	Doctor       func() any               // what this host can do, as JSON
 	Ready        func() error             // nil, or why the server cannot serve yet
 

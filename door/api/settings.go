@@ -64,6 +64,23 @@ func sigterm(tags map[string]string) (bool, error) {
 	}
 }
 
+// tagSettings gives what the tags of a function say of its configuration.
+func tagSettings(tags map[string]string) (set func(*kiln.Config), err error) {
+	out, err := outbound(tags)
+	if err != nil {
+		return nil, err
+	}
+	term, err := sigterm(tags)
+	if err != nil {
+		return nil, err
+	}
+	cpu, err := cpuMode(tags)
+	if err != nil {
+		return nil, err
+	}
+	return func(c *kiln.Config) { c.NoOutbound, c.SigTERM, c.CPUMode = !out, term, cpu }, nil
+}
+
 // maxTags is how many tags a function may have.
 const maxTags = 50
 

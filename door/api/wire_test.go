@@ -49,6 +49,7 @@ func recordedRequest(t *testing.T, operation string) (method, target string, hea
 func TestRecordedRequestsAreUnderstood(t *testing.T) {
 	p := newPort(t)
 	p.create("f", map[string]any{"Publish": true})
+	p.create("other", nil)
 	p.do("PUT", "/2015-03-31/functions/f/configuration", `{"Description":"changed"}`)
 	p.settle()
 	wants(t, "second version", p.do("POST", "/2015-03-31/functions/f/versions", ""), 201)
@@ -103,6 +104,18 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		{"PutResourcePolicy", []string{"__ResourceArn__", url.PathEscape(arn("f")), "__Policy__", quoted(resourcePolicy(arn("f")))}, "RevisionId", 200, "Policy"},
 		{"GetResourcePolicy", []string{"__ResourceArn__", url.PathEscape(arn("f"))}, "", 200, "RevisionId"},
 		{"DeleteResourcePolicy", []string{"__ResourceArn__", url.PathEscape(arn("f"))}, "RevisionId", 204, ""},
+		{"PutFunctionEventInvokeConfig", []string{"__FunctionName__", "f", "__Qualifier__", "live", `"MaximumEventAgeInSeconds":1`, `"MaximumEventAgeInSeconds":60`, "__Destination__", arn("other")}, "", 200, "DestinationConfig"},
+		{"UpdateFunctionEventInvokeConfig", []string{"__FunctionName__", "f", "__Qualifier__", "live", `"MaximumEventAgeInSeconds":1`, `"MaximumEventAgeInSeconds":61`, "__Destination__", arn("other")}, "", 200, "FunctionArn"},
+		{"GetFunctionEventInvokeConfig", []string{"__FunctionName__", "f", "__Qualifier__", "live"}, "", 200, "LastModified"},
+		{"ListFunctionEventInvokeConfigs", []string{"__FunctionName__", "f"}, "Marker", 200, "FunctionEventInvokeConfigs"},
+		{"DeleteFunctionEventInvokeConfig", []string{"__FunctionName__", "f", "__Qualifier__", "live"}, "", 204, ""},
+		{"InvokeAsync", []string{"__FunctionName__", "f", "__InvokeArgs__", "{}"}, "", 202, "Status"},
+		{"PutFunctionRecursionConfig", []string{"__FunctionName__", "f"}, "", 200, "RecursiveLoop"},
+		{"GetFunctionRecursionConfig", []string{"__FunctionName__", "f"}, "", 200, "RecursiveLoop"},
+		{"TagResource", []string{"__Resource__", url.PathEscape(arn("f"))}, "", 204, ""},
+		{"ListTags", []string{"__Resource__", url.PathEscape(arn("f"))}, "", 200, "Tags"},
+		{"UntagResource", []string{"__Resource__", url.PathEscape(arn("f"))}, "", 204, ""},
+		{"GetAccountSettings", nil, "", 200, "AccountLimit"},
 		{"DeleteAlias", []string{"__FunctionName__", "f", "__Name__", "live"}, "", 204, ""},
 		{"DeleteFunction", []string{"__FunctionName__", "f", "__Qualifier__", "1"}, "", 204, ""},
 		{"DeleteLayerVersion", []string{"__LayerName__", "l"}, "", 204, ""},

@@ -137,6 +137,7 @@ func (c *Catalog) DeleteAlias(ctx context.Context, id kiln.FunctionID, name stri
 	d.remove(aliasKey(id, name), a.stored)
 	d.dropURL(kiln.Qualifier(name))
 	d.dropPolicy(kiln.Qualifier(name))
+	d.dropTurnout(kiln.Qualifier(name))
 	return c.commit(ctx, id, d)
 }
 

@@ -21,6 +21,7 @@ type page struct {
 	aliases  map[string]*alias
 	urls     map[kiln.Qualifier]*address // by alias; nil is none
 	policies map[kiln.Qualifier]*rule    // by version or alias; nil is none
+	turnouts map[kiln.Qualifier]*turnout // by version or alias, $LATEST for the function itself; nil is none
 	revision uint64                      // of the function's record in the store
 }
 
@@ -80,6 +81,7 @@ func (p *page) clone() *page {
 	next.aliases = maps.Clone(p.aliases)
 	next.urls = maps.Clone(p.urls)
 	next.policies = maps.Clone(p.policies)
+	next.turnouts = maps.Clone(p.turnouts)
 	return &next
 }
 

@@ -32,6 +32,9 @@ func (c *Catalog) DeleteFunction(ctx context.Context, id kiln.FunctionID) error 
 	for q := range p.policies {
 		d.dropPolicy(q)
 	}
+	for q := range p.turnouts {
+		d.dropTurnout(q)
+	}
 	return c.commit(ctx, id, d)
 }
 
@@ -60,6 +63,7 @@ func (c *Catalog) DeleteVersion(ctx context.Context, id kiln.FunctionID, q kiln.
 	d.next.editions = slices.DeleteFunc(d.next.editions, func(x *edition) bool { return x == e })
 	d.remove(versionKey(id, n), e.stored)
 	d.dropPolicy(q)
+	d.dropTurnout(q)
 	d.retire(e, nil)
 	return c.commit(ctx, id, d)
 }

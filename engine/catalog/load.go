@@ -126,6 +126,8 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 			id = part.url.Function
 		case *rulePart:
 			id = part.id
+		case *turnout:
+			id = part.policy.Function
 		default:
 			continue
 		}
@@ -146,6 +148,11 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 				p.policies = map[kiln.Qualifier]*rule{}
 			}
 			p.policies[part.q] = part.rule
+		case *turnout:
+			if p.turnouts == nil {
+				p.turnouts = map[kiln.Qualifier]*turnout{}
+			}
+			p.turnouts[part.policy.Qualifier] = part
 		case *edition:
 			if part.version.Number == 0 {
 				p.latest = part
@@ -170,6 +177,11 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 		for q := range p.urls {
 			if q != "" && p.aliases[string(q)] == nil {
 				return nil, fmt.Errorf("function %s has the URL of an alias %s that is not there", id, q)
+			}
+		}
+		for q := range p.turnouts {
+			if p.find(q, nil) == nil {
+				return nil, fmt.Errorf("function %s has a policy for events of %s, which is not there", id, q)
 			}
 		}
 		for q := range p.policies {

@@ -20,6 +20,7 @@ import (
 //	a/<account>/<region>/<name>/<a>   an alias
 //	u/<account>/<region>/<name>/<a>   the URL of an alias, or of $LATEST for the function's own
 //	p/<account>/<region>/<name>/<q>   the policy of a version or an alias, or of $LATEST for the function's own
+//	e/<account>/<region>/<name>/<q>   how events of a version or an alias are run, or of $LATEST for the function's own
 //	n/<account>/<region>/<name>       a layer
 //	l/<account>/<region>/<name>/<n>   a version of it, n has ten digits
 const (
@@ -27,7 +28,7 @@ const (
 	// format is what this program writes and the highest that it reads. It grows
 	// with every member that is added to a record: an older program would read over
 	// the member and lose it with its next write.
-	format = 3
+	format = 4
 )
 
 func functionKey(id kiln.FunctionID) string { return "f/" + id.String() }
@@ -44,6 +45,7 @@ type functionRecord struct {
 	Reserved *int              `json:"reserved,omitempty"`
 	Tags     map[string]string `json:"tags,omitempty"`
 	Last     int               `json:"last,omitempty"`
+	Loops    bool              `json:"loops,omitempty"`
 }
 
 // versionRecord is a version as it is stored. Serving and Runs are what edition
@@ -176,7 +178,7 @@ func encode(v any) []byte {
 }
 
 func (p *page) functionValue() []byte {
-	return encode(functionRecord{p.fn.Created, p.fn.Reserved, p.fn.Tags, p.last})
+	return encode(functionRecord{p.fn.Created, p.fn.Reserved, p.fn.Tags, p.last, p.fn.Loops})
 }
 
 func (e *edition) value() []byte {
@@ -208,7 +210,7 @@ func decodeRecord(r Record, same interner) (any, error) {
 		if err := json.Unmarshal(r.Value, &f); err != nil {
 			return nil, err
 		}
-		fn := &kiln.Function{ID: id, Created: f.Created, Reserved: f.Reserved, Tags: f.Tags}
+		fn := &kiln.Function{ID: id, Created: f.Created, Reserved: f.Reserved, Tags: f.Tags, Loops: f.Loops}
 		return &page{fn: fn, last: f.Last, aliases: map[string]*alias{}, revision: r.Revision}, nil
 	case parts[0] == "v" && len(parts) == 5:
 		number, err := strconv.Atoi(parts[4])
@@ -232,6 +234,12 @@ func decodeRecord(r Record, same interner) (any, error) {
 			return nil, err
 		}
 		return rulePartOf(p, id, parts[4], r.Revision), nil
+	case parts[0] == "e" && len(parts) == 5:
+		var e eventRecord
+		if err := json.Unmarshal(r.Value, &e); err != nil {
+			return nil, err
+		}
+		return turnoutOf(e, id, parts[4], r.Revision), nil
 	case parts[0] == "a" && len(parts) == 5:
 		var a aliasRecord
 		if err := json.Unmarshal(r.Value, &a); err != nil {

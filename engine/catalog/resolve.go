@@ -31,7 +31,7 @@ func (c *Catalog) Resolve(id kiln.FunctionID, q kiln.Qualifier) (kiln.Target, er
 			version, runs = b.target(p.fn, version, runs)
 		}
 	}
-	return kiln.Target{Version: version, Revision: runs, Reserved: p.fn.Reserved}, nil
+	return kiln.Target{Version: version, Revision: runs, Reserved: p.fn.Reserved, Loops: p.fn.Loops}, nil
 }
 
 // find gives the version that a qualifier names, or nil. With draw a weighted
