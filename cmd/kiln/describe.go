@@ -129,6 +129,9 @@ func (d *description) rows() [][]string {
 	}
 	if c.LoggingConfig != nil {
 		add("Log group", value(c.LoggingConfig.LogGroup))
+		if l := c.LoggingConfig; value(l.LogFormat) == "JSON" {
+			add("Log format", fmt.Sprintf("JSON, the function's from %s and the platform's from %s on", value(l.ApplicationLogLevel), value(l.SystemLogLevel)))
+		}
 	}
 	if c.Environment != nil {
 		for _, name := range slices.Sorted(maps.Keys(c.Environment.Variables)) {

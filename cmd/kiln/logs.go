@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,7 +97,10 @@ func logPrinter(w world, form string) func(*logRecord) error {
 		dim, plain = "\x1b[2m", "\x1b[0m"
 	}
 	return func(r *logRecord) error {
-		_, err := fmt.Fprintf(w.out, "%s%s%s %s\n", dim, r.Time.Local().Format("15:04:05.000"), plain, printable(r.Text))
+		at := r.Time.Local().Format("15:04:05.000")
+		// Lines of one record are set in, so that none passes for a record of its own.
+		text := strings.ReplaceAll(printable(r.Text), "\n", "\n"+strings.Repeat(" ", len(at)+1))
+		_, err := fmt.Fprintf(w.out, "%s%s%s %s\n", dim, at, plain, text)
 		return err
 	}
 }

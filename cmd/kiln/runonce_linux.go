@@ -117,6 +117,9 @@ type logPrinterSink struct {
 
 // Emit is telemetry.Sink. What cannot be printed is nobody's loss but the reader's.
 func (p *logPrinterSink) Emit(e telemetry.Event) {
+	if !e.Logged() {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, _ = fmt.Fprintln(p.out, printable(e.Text()))
