@@ -21,11 +21,19 @@ func (c *Client) Call(ctx context.Context, method string, path []string, query u
 	return c.open(ctx, r)
 }
 
-// Send is Call with a body, which is JSON.
+// Send is Call with a body, which is JSON, and without a query.
 func (c *Client) Send(ctx context.Context, method string, path []string, body []byte) (*http.Response, error) {
+	return c.SendTo(ctx, method, path, nil, body)
+}
+
+// SendTo is Call with a body, which is JSON.
+func (c *Client) SendTo(ctx context.Context, method string, path []string, query url.Values, body []byte) (*http.Response, error) {
 	r := newRequest(method, method)
 	for _, segment := range path {
 		r.label("a segment of the path", segment)
+	}
+	if query != nil {
+		r.query = query
 	}
 	r.body = body
 	r.header.Set("Content-Type", "application/json")

@@ -171,7 +171,7 @@ func New(o Options) *Environment {
 			MemoryMB:    o.Version.Config.MemoryMB,
 			Logging:     o.Version.Config.Logging,
 		},
-		credentials: newCredentials(o.Version.Function.Account),
+		credentials: o.Inside.credentialsOf(o.Version),
 		inside:      o.Inside,
 		extensions:  o.Extensions,
 		limits:      o.Stream.WithDefaults(),

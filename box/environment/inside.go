@@ -13,6 +13,19 @@ type Inside struct {
 	// It must not be RuntimeAPI.
 	Address string
 	Door    Door
+	// Credentials gives what a function that runs as a role signs with, when the server
+	// has such; nil and not ok are made-up ones, which are worth something to Door alone.
+	Credentials func(f kiln.FunctionID, role string) (keyID, secret, token string, ok bool)
+}
+
+// credentialsOf gives the credentials of one environment.
+func (i *Inside) credentialsOf(v *kiln.Version) credentials {
+	if i != nil && i.Credentials != nil {
+		if id, secret, token, ok := i.Credentials(v.Function, v.Config.Role); ok {
+			return credentials{id, secret, token}
+		}
+	}
+	return newCredentials(v.Function.Account)
 }
 
 // Door answers for kiln's own API.

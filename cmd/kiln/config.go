@@ -36,6 +36,7 @@ type config struct {
 	URLDomain          string
 	TLSCert, TLSKey    string
 	AllowHost          []string
+	Auth               string
 	InsecureListen     bool
 	LogLevel           string
 	RegistryMirrors    map[string]string // by the registry's name
@@ -84,7 +85,8 @@ func settings(w world) []setting {
 		{key: "tls-cert", value: "", kind: "FILE", usage: "certificate (PEM) for the API; read again when it changes", set: text(func(c *config) *string { return &c.TLSCert }, nil)},
 		{key: "tls-key", value: "", kind: "FILE", usage: "its private key (PEM)", set: text(func(c *config) *string { return &c.TLSKey }, nil)},
 		{key: "allow-host", value: "", kind: "NAME,…", usage: "more names in the Host header that are answered; localhost and addresses always are", isList: true, set: hosts},
-		{key: "insecure-listen", value: "false", kind: "true|false", usage: "allow an address that others can reach although nobody has to prove who they are", isSwitch: true, set: boolean(func(c *config) *bool { return &c.InsecureListen })},
+		{key: "auth", value: "off", kind: "on|off", usage: "on lets in only who signs with a key of this server, and asks the policies; off believes everybody", set: text(func(c *config) *string { return &c.Auth }, oneOf("on", "off"))},
+		{key: "insecure-listen", value: "false", kind: "true|false", usage: "allow an address that others can reach although nobody has to prove who they are (auth off)", isSwitch: true, set: boolean(func(c *config) *bool { return &c.InsecureListen })},
 		{key: "log-level", value: "info", kind: "debug|info|warn|error", usage: "how much the server itself says on stderr", set: text(func(c *config) *string { return &c.LogLevel }, oneOf("debug", "info", "warn", "error"))},
 		{key: "s3-endpoint", value: "", kind: "URL", usage: "server that speaks S3 and has the code that requests name by S3Bucket and S3Key; not set, AWS's own. Credentials come from where AWS's tools have them (AWS_ACCESS_KEY_ID, AWS_PROFILE, …)", set: text(func(c *config) *string { return &c.S3Endpoint }, isS3Endpoint)},
 		{key: "s3-region", value: "", kind: "REGION", usage: "its region; not set, that of AWS_REGION or the profile, else us-east-1", set: text(func(c *config) *string { return &c.S3Region }, nil)},
@@ -119,7 +121,7 @@ func (c choice) String() string {
 }
 
 // clientVariables are KILN_ variables that are not settings of the server.
-var clientVariables = []string{"KILN_CONFIG", "KILN_ENDPOINT", "KILN_ACCOUNT", "KILN_REGION", "KILN_OUTPUT"}
+var clientVariables = []string{"KILN_CONFIG", "KILN_ENDPOINT", "KILN_ACCOUNT", "KILN_REGION", "KILN_OUTPUT", "KILN_ACCESS_KEY_ID", "KILN_SECRET_ACCESS_KEY", "KILN_SESSION_TOKEN"}
 
 // layers is where settings come from: file, then variables, then flags, the last
 // one wins. flags holds only what was given.
@@ -237,12 +239,15 @@ func (c *config) check(chosen map[string]choice) error {
 	}
 	for _, key := range []string{"listen", "console"} {
 		address := chosen[key].Value
-		if address == "off" || isLoopback(address) {
+		if address == "off" || isLoopback(address) || key == "listen" && c.Auth == "on" {
 			continue
 		}
-		return usagef("%s: this address can be reached from other machines, and in this version nobody has to prove who they are: "+
-			"whoever reaches it can run code here. Use 127.0.0.1 and a tunnel or a proxy that asks for a password, or add --insecure-listen if the network is yours alone",
-			chosen[key])
+		if key == "console" {
+			return usagef("%s: this address can be reached from other machines, and the status page asks nobody who he is. "+
+				"Use 127.0.0.1 and a tunnel or a proxy that asks for a password, or add --insecure-listen if the network is yours alone", chosen[key])
+		}
+		return usagef("%s: this address can be reached from other machines, and with auth off nobody has to prove who they are: "+
+			"whoever reaches it can run code here. Add --auth on, or --insecure-listen if the network is yours alone", chosen[key])
 	}
 	return nil
 }

@@ -70,31 +70,33 @@ func TestWrongConfigurationNamesThePlaceAndTheWayOut(t *testing.T) {
 		flags map[string]string
 		want  []string
 	}{
-		"unknown key":             {file: "listen: 127.0.0.1:1\nidle_timeout: 5m\n", want: []string{"kiln.yaml:2", `"idle_timeout"`, `nearest is "idle-timeout"`}},
-		"key like nothing":        {file: "zzzzzzzz: 1\n", want: []string{"kiln.yaml:1", "known are listen, console"}},
-		"key given twice":         {file: "listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", want: []string{"kiln.yaml", "listen"}},
-		"not a table":             {file: "- a\n", want: []string{"kiln.yaml", "keys with values"}},
-		"broken file":             {file: "listen: [\n", want: []string{"kiln.yaml"}},
-		"a table for a value":     {file: "listen:\n  a: b\n", want: []string{"kiln.yaml:1", "listen"}},
-		"a list for a value":      {file: "listen: [a, b]\n", want: []string{"kiln.yaml:1", "a list"}},
-		"unknown variable":        {env: []string{"KILN_LISTENN=x"}, want: []string{"KILN_LISTENN", `"KILN_LISTEN"`}},
-		"wrong value in file":     {file: "\nlisten: nowhere\n", want: []string{"kiln.yaml:2", "listen", "nowhere", "127.0.0.1:4566"}},
-		"wrong value in env":      {env: []string{"KILN_MAX_WAIT=soon"}, want: []string{"KILN_MAX_WAIT", "KILN_MAX_WAIT=soon", "30s"}},
-		"wrong value in flag":     {flags: map[string]string{"sandbox": "docker"}, want: []string{"--sandbox", "--sandbox docker", "linux or process"}},
-		"small budget":            {flags: map[string]string{"memory-budget": "1MB"}, want: []string{"--memory-budget", "128MB"}},
-		"no number":               {flags: map[string]string{"account-concurrency": "0"}, want: []string{"at least 1"}},
-		"no time to wait":         {flags: map[string]string{"max-wait": "0"}, want: []string{"--max-wait", "at least 1ms"}},
-		"nobody may wait":         {flags: map[string]string{"max-waiting": "0"}, want: []string{"--max-waiting", "at least 1"}},
-		"open to others":          {flags: map[string]string{"listen": "0.0.0.0:4566"}, want: []string{"--listen", "0.0.0.0:4566", "--insecure-listen"}},
-		"open without a host":     {flags: map[string]string{"listen": ":4566"}, want: []string{"--insecure-listen"}},
-		"console open to others":  {flags: map[string]string{"console": "192.0.2.1:80"}, want: []string{"console", "--insecure-listen"}},
-		"half of TLS":             {flags: map[string]string{"tls-cert": "a.pem"}, want: []string{"tls-key"}},
-		"one address for two":     {flags: map[string]string{"console": "127.0.0.1:4566"}, want: []string{"console: off"}},
-		"a closed process":        {flags: map[string]string{"sandbox": "process", "network": "none"}, want: []string{"--network none", "--sandbox process"}},
-		"a wrong network":         {flags: map[string]string{"network": "off"}, want: []string{"--network off", "outbound or none"}},
-		"a range of one":          {flags: map[string]string{"network-range": "10.9.8.7/32"}, want: []string{"--network-range", "10.99.0.0/16"}},
-		"a range that is crooked": {env: []string{"KILN_NETWORK_RANGE=10.9.8.7/16"}, want: []string{"KILN_NETWORK_RANGE", "10.99.0.0/16"}},
-		"a host with a path":      {flags: map[string]string{"allow-host": "a.example/x"}, want: []string{"names of hosts"}},
+		"unknown key":                    {file: "listen: 127.0.0.1:1\nidle_timeout: 5m\n", want: []string{"kiln.yaml:2", `"idle_timeout"`, `nearest is "idle-timeout"`}},
+		"key like nothing":               {file: "zzzzzzzz: 1\n", want: []string{"kiln.yaml:1", "known are listen, console"}},
+		"key given twice":                {file: "listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", want: []string{"kiln.yaml", "listen"}},
+		"not a table":                    {file: "- a\n", want: []string{"kiln.yaml", "keys with values"}},
+		"broken file":                    {file: "listen: [\n", want: []string{"kiln.yaml"}},
+		"a table for a value":            {file: "listen:\n  a: b\n", want: []string{"kiln.yaml:1", "listen"}},
+		"a list for a value":             {file: "listen: [a, b]\n", want: []string{"kiln.yaml:1", "a list"}},
+		"unknown variable":               {env: []string{"KILN_LISTENN=x"}, want: []string{"KILN_LISTENN", `"KILN_LISTEN"`}},
+		"wrong value in file":            {file: "\nlisten: nowhere\n", want: []string{"kiln.yaml:2", "listen", "nowhere", "127.0.0.1:4566"}},
+		"wrong value in env":             {env: []string{"KILN_MAX_WAIT=soon"}, want: []string{"KILN_MAX_WAIT", "KILN_MAX_WAIT=soon", "30s"}},
+		"wrong value in flag":            {flags: map[string]string{"sandbox": "docker"}, want: []string{"--sandbox", "--sandbox docker", "linux or process"}},
+		"small budget":                   {flags: map[string]string{"memory-budget": "1MB"}, want: []string{"--memory-budget", "128MB"}},
+		"no number":                      {flags: map[string]string{"account-concurrency": "0"}, want: []string{"at least 1"}},
+		"no time to wait":                {flags: map[string]string{"max-wait": "0"}, want: []string{"--max-wait", "at least 1ms"}},
+		"nobody may wait":                {flags: map[string]string{"max-waiting": "0"}, want: []string{"--max-waiting", "at least 1"}},
+		"open to others":                 {flags: map[string]string{"listen": "0.0.0.0:4566"}, want: []string{"--listen", "0.0.0.0:4566", "--auth on", "--insecure-listen"}},
+		"open without a host":            {flags: map[string]string{"listen": ":4566"}, want: []string{"--insecure-listen"}},
+		"auth does not help the console": {flags: map[string]string{"console": "192.0.2.1:80", "auth": "on"}, want: []string{"console", "--insecure-listen"}},
+		"auth that is neither":           {flags: map[string]string{"auth": "maybe"}, want: []string{"--auth", "on", "off"}},
+		"console open to others":         {flags: map[string]string{"console": "192.0.2.1:80"}, want: []string{"console", "--insecure-listen"}},
+		"half of TLS":                    {flags: map[string]string{"tls-cert": "a.pem"}, want: []string{"tls-key"}},
+		"one address for two":            {flags: map[string]string{"console": "127.0.0.1:4566"}, want: []string{"console: off"}},
+		"a closed process":               {flags: map[string]string{"sandbox": "process", "network": "none"}, want: []string{"--network none", "--sandbox process"}},
+		"a wrong network":                {flags: map[string]string{"network": "off"}, want: []string{"--network off", "outbound or none"}},
+		"a range of one":                 {flags: map[string]string{"network-range": "10.9.8.7/32"}, want: []string{"--network-range", "10.99.0.0/16"}},
+		"a range that is crooked":        {env: []string{"KILN_NETWORK_RANGE=10.9.8.7/16"}, want: []string{"KILN_NETWORK_RANGE", "10.99.0.0/16"}},
+		"a host with a path":             {flags: map[string]string{"allow-host": "a.example/x"}, want: []string{"names of hosts"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -121,6 +123,9 @@ func TestAnAddressThatOthersReachNeedsTheFlag(t *testing.T) {
 		if _, _, err := load(fakeWorld(), layers{flags: map[string]string{"listen": address}, file: yamlFile(t, "")}); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+	if c, _, err := load(fakeWorld(), layers{flags: map[string]string{"listen": "0.0.0.0:1", "auth": "on"}, file: yamlFile(t, "")}); err != nil || c.Auth != "on" {
+		t.Errorf("with auth any address is fine: %v", err)
 	}
 	if _, _, err := load(fakeWorld(), layers{flags: map[string]string{"listen": "0.0.0.0:1", "insecure-listen": "true"}, file: yamlFile(t, "")}); err != nil {
 		t.Error(err)

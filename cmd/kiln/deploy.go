@@ -75,6 +75,9 @@ The ARN goes to stdout, all else to stderr.`,
 		if err != nil {
 			return err
 		}
+		if err := s.resolve(cmd.Context()); err != nil {
+			return err
+		}
 		d := &deployment{server: s, function: f, publish: *publish, w: w}
 		c, err := d.run(cmd.Context())
 		if err != nil {
@@ -97,6 +100,7 @@ type deployment struct {
 	publish  bool
 	w        world
 	zip      []byte
+	address  string       // its URL, when it is to have one
 	bar      *progressBar // of an image
 }
 
@@ -115,10 +119,16 @@ func (d *deployment) run(ctx context.Context) (*client.FunctionConfiguration, er
 	if err := d.prepare(ctx, existing); err != nil {
 		return nil, err
 	}
+	var c *client.FunctionConfiguration
 	if existing == nil {
-		return d.create(ctx)
+		c, err = d.create(ctx)
+	} else {
+		c, err = d.update(ctx, existing)
 	}
-	return d.update(ctx, existing)
+	if err == nil {
+		d.address, err = d.settleURL(ctx)
+	}
+	return c, err
 }
 
 // prepare settles what is not said, and packs code.
@@ -380,6 +390,9 @@ func (d *deployment) hints(path string) {
 		payload = "@" + event
 	}
 	fmt.Fprintf(d.w.talk, "Call it:\n  %s\n  %s\n", d.kilnLine(payload), d.awsLine(event))
+	if d.address != "" {
+		fmt.Fprintf(d.w.talk, "  curl %s\n", shellQuoted(printable(d.address)))
+	}
 }
 
 // kilnLine gives the kiln command that calls the function.
@@ -388,7 +401,7 @@ func (d *deployment) kilnLine(payload string) string {
 	if d.endpoint != defaultEndpoint {
 		line += " --endpoint-url " + d.endpoint
 	}
-	if d.account != defaultAccount {
+	if d.account != defaultAccount && !d.keyed {
 		line += " --account " + d.account
 	}
 	if d.region != defaultRegion {
@@ -402,9 +415,11 @@ func (d *deployment) kilnLine(payload string) string {
 // default account's in the default region.
 func (d *deployment) awsLine(event string) string {
 	line := "aws --endpoint-url " + d.endpoint + " --region " + d.region
-	if d.account == defaultAccount && d.region == defaultRegion {
+	switch {
+	case d.keyed: // the credentials are in the variables already
+	case d.account == defaultAccount && d.region == defaultRegion:
 		line += " --no-sign-request"
-	} else {
+	default:
 		line = "AWS_ACCESS_KEY_ID=" + d.account + " AWS_SECRET_ACCESS_KEY=kiln " + line
 	}
 	line += " lambda invoke --function-name " + d.function.Name

@@ -29,6 +29,9 @@ stay in the foreground with a live log until Ctrl-C.`,
 		if err != nil {
 			return err
 		}
+		if c.Auth == "on" {
+			return usagef("kiln quickstart shows a server of its own, which asks nobody who he is: set auth off, or use kiln serve")
+		}
 		c.quiet(choices, "warn")
 		tour, err := planTour(w, dir)
 		if err != nil {

@@ -79,6 +79,9 @@ func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
 		s.add("console", s.serveConsole(console, endpoint, failed))
 	}
 	s.announce(w, endpoint, page)
+	if err := s.greetRoot(ctx, w); err != nil {
+		return errors.Join(err, s.close(ctx))
+	}
 
 	var work error
 	if t == nil {

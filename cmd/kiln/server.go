@@ -26,6 +26,7 @@ const (
 type server struct {
 	*client.Client
 	endpoint, account, region string
+	keyed                     bool // signs with a key of a user
 }
 
 // serverFlags gives a command the flags that say which server is meant. open makes
@@ -50,14 +51,57 @@ func newServer(w world, endpoint, account, region string) (*server, error) {
 	if len(s.account) != 12 || strings.Trim(s.account, "0123456789") != "" {
 		return nil, usagef("account %q: 12 digits are expected", s.account)
 	}
-	var err error
+	keys, err := s.credentials(w, account)
+	if err != nil {
+		return nil, err
+	}
 	s.Client, err = client.New(s.endpoint,
-		client.WithCredentials(client.Credentials{AccessKeyID: s.account, SecretAccessKey: "kiln", Region: s.region}),
+		client.WithCredentials(keys),
 		client.WithUserAgent("kiln/"+versionText()))
 	if err != nil {
 		return nil, &failure{code: exitUsage, err: err}
 	}
 	return s, nil
+}
+
+// credentials gives what requests are signed with: a key of a user of the server, when
+// one is in the variables, else the account's number, which is enough where the server
+// checks nothing. KILN_ variables come before those of AWS, whose key is taken as that of
+// a user only when no account was named and it is none itself.
+func (s *server) credentials(w world, account string) (client.Credentials, error) {
+	c := client.Credentials{AccessKeyID: s.account, SecretAccessKey: "kiln", Region: s.region}
+	named := account != ""
+	if _, ok := w.env("KILN_ACCOUNT"); ok {
+		named = true
+	}
+	for _, prefix := range []string{"KILN_", "AWS_"} {
+		id, _ := w.env(prefix + "ACCESS_KEY_ID")
+		secret, _ := w.env(prefix + "SECRET_ACCESS_KEY")
+		isUser := strings.HasPrefix(id, "AKIA") || strings.HasPrefix(id, "ASIA")
+		switch {
+		case prefix == "AWS_" && (named || !isUser || secret == ""), id == "" && secret == "":
+			continue
+		case id == "" || secret == "":
+			return c, usagef("KILN_ACCESS_KEY_ID and KILN_SECRET_ACCESS_KEY belong together: one of them is not set")
+		}
+		c.AccessKeyID, c.SecretAccessKey, s.keyed = id, secret, true
+		c.SessionToken, _ = w.env(prefix + "SESSION_TOKEN")
+		break
+	}
+	return c, nil
+}
+
+// resolve makes account that of the key that requests are signed with.
+func (s *server) resolve(ctx context.Context) error {
+	if !s.keyed {
+		return nil
+	}
+	var about struct{ Account string }
+	if err := s.get(ctx, nil, &about, "version"); err != nil {
+		return err
+	}
+	s.account = about.Account
+	return nil
 }
 
 // first gives the value, or that of the first variable that is set, or the default.
@@ -126,6 +170,8 @@ func (s *server) refused(e *client.Error, function string) error {
 			what += " (" + e.Reason + ")"
 		}
 		return &failure{code: exitPlatform, what: what, err: errors.New(e.Message), todo: "try again in a moment"}
+	case "MissingAuthenticationTokenException", "UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException":
+		todo = "set KILN_ACCESS_KEY_ID and KILN_SECRET_ACCESS_KEY to a key of this server; kiln user create makes one"
 	case "HTTP400":
 		if strings.Contains(e.Message, "to an HTTPS server") {
 			return platformf("its URL begins with https://", "%s speaks TLS", s.endpoint)

@@ -58,10 +58,11 @@ func (s *Resources) Of(id kiln.FunctionID, q kiln.Qualifier) (*policy.Document, 
 
 // AuthorizeURL says whether a request may call a function by its URL, and who sends it.
 // With the kind NONE everybody may whom the policy of the function or alias lets in,
-// signed or not, also where signatures are not checked; with AWS_IAM the request must be
-// signed, and whoever signed it must be let in as for a call of the API. Both actions,
-// lambda:InvokeFunctionUrl and lambda:InvokeFunction, must be allowed, as on AWS since
-// October 2025. The Seal must be checked with the body. Errors of the caller are *Refusal.
+// signed or not; with AWS_IAM the request must be signed, and whoever signed it must be
+// let in as for a call of the API. Both actions, lambda:InvokeFunctionUrl and
+// lambda:InvokeFunction, must be allowed, as on AWS since October 2025. Where signatures
+// are not checked no policy is asked: NONE is open, and AWS_IAM wants any signature. The
+// Seal must be checked with the body. Errors of the caller are *Refusal.
 func (g *Gate) AuthorizeURL(r *http.Request, u *kiln.FunctionURL, s *Resources) (Identity, *Seal, error) {
 	var who Identity
 	var seal *Seal
@@ -70,12 +71,12 @@ func (g *Gate) AuthorizeURL(r *http.Request, u *kiln.FunctionURL, s *Resources) 
 		if who, seal, err = g.Verify(r, "lambda"); err != nil {
 			return Identity{}, nil, err
 		}
-		switch {
-		case !who.Signed():
+		if !who.Signed() {
 			return Identity{}, nil, missing("Missing Authentication Token")
-		case g.keys == nil: // nobody is known, so that nobody can be denied
-			return who, nil, nil
 		}
+	}
+	if g.keys == nil { // nobody is known, so that nobody can be denied
+		return who, nil, nil
 	}
 	d, err := s.Of(u.Function, u.Qualifier)
 	if err != nil {

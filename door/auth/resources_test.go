@@ -52,7 +52,7 @@ func TestAFunctionURLLetsInWhomItsPolicyNames(t *testing.T) {
 		{"public", verifier(t), kiln.URLAuthNone, public, false, ""},
 		{"public, where nothing is checked", open, kiln.URLAuthNone, public, false, ""},
 		{"no policy", verifier(t), kiln.URLAuthNone, "", false, "AccessDeniedException"},
-		{"no policy, where nothing is checked", open, kiln.URLAuthNone, "", false, "AccessDeniedException"},
+		{"no policy, where nothing is checked", open, kiln.URLAuthNone, "", false, ""},
 		{"only the URL is public", verifier(t), kiln.URLAuthNone, document(statement("lambda:InvokeFunctionUrl", `"*"`, none)), false, "AccessDeniedException"},
 		{"only the function is public", verifier(t), kiln.URLAuthNone, document(statement("lambda:InvokeFunction", `"*"`, via)), false, "AccessDeniedException"},
 		{"what is public for NONE is not for IAM", verifier(t), kiln.URLAuthIAM, public, true, "AccessDeniedException"},

@@ -11,6 +11,10 @@ import (
 	"kiln/door/auth/policy"
 )
 
+// DefaultRole is the role that an account has from its beginning: functions may assume
+// it, and it lets them write their logs. kiln deploy names it when nobody names another.
+const DefaultRole = "kiln"
+
 // RootName is how the account itself is called where a user's name is expected. It is
 // no user: it has no policies and may do everything in its account.
 const RootName = "root"
@@ -149,9 +153,30 @@ func (b *Book) CreateUser(ctx context.Context, account, user string) (*User, Cre
 		next.users[n] = u
 		put("user/"+account+"/"+encode(user), u)
 		c = b.addKey(next, put, u)
+		if user == RootName {
+			return b.addDefaultRole(next, put, account)
+		}
 		return nil
 	})
 	return u, c, err
+}
+
+// addDefaultRole puts the role that every account has into a state that has none.
+func (b *Book) addDefaultRole(next *state, put func(string, any), account string) error {
+	n := name{account, DefaultRole}
+	if next.roles[n] != nil {
+		return nil
+	}
+	r := &Role{Account: account, Name: DefaultRole, ID: newID("AROA"), Path: "/", Created: b.time(), MaxSession: defaultSession,
+		Description: "Functions that name no other role",
+		Trust:       `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`,
+		bounds:      bounds{Attached: []string{"arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"}}}
+	if err := r.parse(); err != nil {
+		return err
+	}
+	next.roles[n] = r
+	put(roleKey(n), r)
+	return nil
 }
 
 // addKey puts a new access key of a user into a state.

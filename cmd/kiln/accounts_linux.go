@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"kiln"
+	"kiln/back/sqlite"
+	"kiln/door/auth"
+	"kiln/door/auth/accounts"
+	"kiln/engine/catalog"
+)
+
+// ledger is a store in the words of the accounts.
+type ledger struct{ *sqlite.Store }
+
+var _ accounts.Store = ledger{}
+
+// Scan is accounts.Store.
+func (l ledger) Scan(ctx context.Context, prefix string, f func(accounts.Record) error) error {
+	return l.Store.Scan(ctx, prefix, func(r catalog.Record) error { return f(accounts.Record(r)) })
+}
+
+// Commit is accounts.Store.
+func (l ledger) Commit(ctx context.Context, writes []accounts.Write) ([]uint64, error) {
+	out := make([]catalog.Write, len(writes))
+	for i, w := range writes {
+		out[i] = catalog.Write(w)
+	}
+	return l.Store.Commit(ctx, out)
+}
+
+// openBook opens the accounts of a data directory. The result closes their store.
+func openBook(ctx context.Context, dir string) (*accounts.Book, func() error, error) {
+	key, err := accounts.OpenKey(filepath.Join(dir, "auth.key"))
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := sqlite.Open(ctx, filepath.Join(dir, "accounts.db"))
+	if err != nil {
+		return nil, nil, err
+	}
+	book, err := accounts.Open(ctx, accounts.Options{Store: ledger{store}, Key: key})
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	return book, store.Close, nil
+}
+
+// openAccounts opens the accounts of a server, and the gate that asks them when it is
+// to. One invocation without a server has neither.
+func (s *stack) openAccounts(ctx context.Context, o stackOptions) error {
+	var options auth.Options
+	if o.sink == nil {
+		book, shut, err := openBook(ctx, o.dataDir)
+		if err != nil {
+			return err
+		}
+		s.accounts = book
+		s.addCloser("accounts", shut)
+		if s.config.Auth == "on" {
+			options.Keys = book
+		}
+	}
+	var err error
+	s.gate, err = auth.New(options)
+	return err
+}
+
+// functionCredentials gives what environments sign with: sessions of their roles, where
+// signatures are checked.
+func (s *stack) functionCredentials() func(kiln.FunctionID, string) (string, string, string, bool) {
+	if !s.gate.Verifies() {
+		return nil
+	}
+	return func(f kiln.FunctionID, role string) (keyID, secret, token string, ok bool) {
+		c, ok := s.accounts.Function(f, role)
+		return c.AccessKeyID, c.SecretAccessKey, c.SessionToken, ok
+	}
+}
+
+// greetRoot gives a server that checks signatures its first key, and shows it this once.
+func (s *stack) greetRoot(ctx context.Context, w world) error {
+	account := s.gate.Home().Account
+	if !s.gate.Verifies() || s.accounts.HasUser(account, accounts.RootName) {
+		return nil
+	}
+	_, key, err := s.accounts.CreateUser(ctx, account, accounts.RootName)
+	if err != nil {
+		return fmt.Errorf("make the first key: %w", err)
+	}
+	showRoot(w.talk, account, key)
+	return nil
+}
+
+// showRoot writes the credentials of an account's root.
+func showRoot(out io.Writer, account string, c accounts.Credentials) {
+	fmt.Fprintf(out, "The root credentials of account %s, shown this once and kept nowhere in the clear:\n  AWS_ACCESS_KEY_ID=%s\n  AWS_SECRET_ACCESS_KEY=%s\n",
+		account, c.AccessKeyID, c.SecretAccessKey)
+}
