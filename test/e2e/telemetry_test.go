@@ -1,0 +1,103 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"kiln/test/harness"
+)
+
+// inJSON makes a function log objects from a level on.
+func inJSON(application types.ApplicationLogLevel, system types.SystemLogLevel) settings {
+	return func(in *lambda.CreateFunctionInput) {
+		in.LoggingConfig = &types.LoggingConfig{LogFormat: types.LogFormatJson, ApplicationLogLevel: application, SystemLogLevel: system}
+	}
+}
+
+const tappedPython = `
+import logging, os
+log = logging.getLogger()
+def handler(event, context):
+    log.info("of two\nlines")
+    log.debug("hidden")
+    print("as it is")
+    return open("/tmp/events").read()
+`
+
+func TestAnExtensionReceivesEverythingThatIsSaid(t *testing.T) {
+	s := start(t)
+	c, py := s.client(), needPython(t)
+	ext := layer(t, c, "tap", zipOf(t, file{Name: "extensions/tapext", Text: string(built.GoProgram(t, "testdata/tapext")), Mode: 0o755}))
+	create(t, c, "tapped", py, "app.handler", zipOf(t, file{Name: "app.py", Text: tappedPython}), layers(ext), memory(256), inJSON("INFO", "DEBUG"))
+
+	tail := func(out *lambda.InvokeOutput) string {
+		text := harness.Tail(out)
+		for _, c := range []struct{ pattern, with string }{
+			{`("(?:time|timestamp|start)": ?)"[^"]+"`, `$1"#"`}, {`"(durationMs|billedDurationMs|initDurationMs|maxMemoryUsedMB|producedBytes)":[0-9.]+`, `"$1":#`},
+			{`"requestId": ?"[^"]+"`, `"requestId":"#"`}, {`,"tracing":\{[^}]*\}`, ``}, {`"functionArn":"[^"]+"`, `"functionArn":"#"`},
+		} {
+			text = regexp.MustCompile(c.pattern).ReplaceAllString(text, c.with)
+		}
+		return text
+	}
+	const (
+		spans = `"spans":[{"name":"responseLatency","start":"#","durationMs":#},{"name":"responseDuration","start":"#","durationMs":#},{"name":"runtimeOverhead","start":"#","durationMs":#}]`
+		over  = `"spans":[{"name":"extensionOverhead","start":"#","durationMs":#}]`
+	)
+	lines := func(init string) string {
+		return strings.Join([]string{
+			`{"time":"#","type":"platform.start","record":{"requestId":"#","functionArn":"#","version":"$LATEST"}}`,
+			`{"timestamp": "#", "level": "INFO", "message": "of two\nlines", "logger": "root", "requestId":"#"}`,
+			`as it is`,
+			`{"time":"#","type":"platform.runtimeDone","record":{"requestId":"#","status":"success",` + spans + `,"metrics":{"durationMs":#,"producedBytes":#}}}`,
+			`{"time":"#","type":"platform.report","record":{"requestId":"#","metrics":{"durationMs":#,"billedDurationMs":#,"memorySizeMB":256,"maxMemoryUsedMB":#` + init + `},` + over + `,"status":"success"}}`, ``,
+		}, "\n")
+	}
+	first := harness.Invoke(t, c, "tapped", `{}`)
+	if got, want := tail(first), lines(`,"initDurationMs":#`); first.FunctionError != nil || got != want {
+		t.Fatalf("the log of the first invocation is\n%s\nwant\n%s\n%s", got, want, first.Payload)
+	}
+	harness.Answer(t, c, "tapped", `{}`)
+	var text string
+	if err := json.Unmarshal([]byte(harness.Answer(t, c, "tapped", `{}`)), &text); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	reports := 0
+	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		var e struct {
+			Type   string
+			Record any
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		entry := strings.TrimPrefix(e.Type, "platform.")
+		switch record := e.Record.(type) {
+		case string:
+			entry += " " + record
+		case map[string]any:
+			if message, ok := record["message"]; ok {
+				entry += fmt.Sprintf(" %q", message)
+			}
+			if name, ok := record["name"]; ok {
+				entry += fmt.Sprint(" ", name, " ", record["state"])
+			}
+		}
+		if got = append(got, entry); e.Type == "platform.report" {
+			reports++
+		}
+	}
+	const init = `initStart, telemetrySubscription tapext Subscribed, extension subscribed "OK", extension tapext Ready, initRuntimeDone, initReport`
+	const invocation = `, start, function "of two\nlines", function as it is, runtimeDone, report`
+	// What the third one reads is what came before it, and perhaps some of its own.
+	if all := strings.Join(got, ", "); !strings.HasPrefix(all, init+invocation+strings.TrimSuffix(invocation, ", report")) || reports > 2 {
+		t.Errorf("the extension got\n%s", strings.Join(got, "\n"))
+	}
+}
