@@ -102,6 +102,14 @@ func (s *suite) stream(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, permission := range []string{
+		`{"StatementId":"url","Action":"lambda:InvokeFunctionUrl","Principal":"*","FunctionUrlAuthType":"NONE"}`,
+		`{"StatementId":"call","Action":"lambda:InvokeFunction","Principal":"*","InvokedViaFunctionUrl":true}`,
+	} {
+		if _, err := srv.call(ctx, "POST", "/2015-03-31/functions/stream/policy", []byte(permission)); err != nil {
+			return err
+		}
+	}
 	var config struct{ FunctionUrl string }
 	if err := json.Unmarshal(made, &config); err != nil {
 		return err

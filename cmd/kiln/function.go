@@ -26,6 +26,7 @@ type function struct {
 	Environment                                             map[string]string // nil is not said
 	Exclude                                                 []string
 	CPU, Network, SigTERM                                   string   // "" is not said
+	URL                                                     string   // "" is not said
 	Layers                                                  []string // as the user wrote them; nil is not said
 
 	source *pack.Source // nil for an image
@@ -53,6 +54,7 @@ func functionKeys() []functionKey {
 		{"cpu", "strict|burst", "how it shares the processor, given when it is created (default: as the server says)", cpuMode},
 		{"network", "outbound|none", "none lets it open no connections to the outside, given when it is created (default outbound)", networkMode},
 		{"sigterm", "on|off", "on has it told of its end by SIGTERM, without an extension that asks for it, given when it is created (default off)", sigtermMode},
+		{"url", "buffered|stream|off", "web address of the function: buffered sends its answer whole, stream while it is written, off takes it away", urlWish},
 		{"role", "ARN", "execution role that the function is told of (default: one named kiln)", func(f *function, s string) error { f.Role = s; return nil }},
 	}
 }

@@ -49,7 +49,7 @@ command line or a setting is wrong; 3 kiln or its server could not do it.`,
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"start":     {initCommand(w), runCommand(w), serveCommand(w), quickstartCommand(w)},
-		"functions": {deployCommand(w), devCommand(w), invokeCommand(w), logsCommand(w), lsCommand(w), describeCommand(w), rmCommand(w), layerCommand(w)},
+		"functions": {deployCommand(w), devCommand(w), invokeCommand(w), logsCommand(w), lsCommand(w), describeCommand(w), rmCommand(w), layerCommand(w), urlCommand(w)},
 		"machine":   {userCommand(w), runtimeCommand(w), doctorCommand(w), configCommand(w), versionCommand(w)},
 	} {
 		for _, c := range commands {

@@ -36,6 +36,7 @@ type event struct {
 type requestContext struct {
 	AccountID    string      `json:"accountId"`
 	APIID        string      `json:"apiId"`
+	Authorizer   *authorizer `json:"authorizer,omitempty"`
 	DomainName   string      `json:"domainName"`
 	DomainPrefix string      `json:"domainPrefix"`
 	HTTP         httpContext `json:"http"`
@@ -44,6 +45,21 @@ type requestContext struct {
 	Stage        string      `json:"stage"`
 	Time         string      `json:"time"`
 	TimeEpoch    int64       `json:"timeEpoch"`
+}
+
+// authorizer is who signed the request.
+type authorizer struct {
+	IAM iam `json:"iam"`
+}
+
+type iam struct {
+	AccessKey       string  `json:"accessKey"`
+	AccountID       string  `json:"accountId"`
+	CallerID        string  `json:"callerId"`
+	CognitoIdentity *string `json:"cognitoIdentity"` // always null, as is the next one: there are no such things here
+	PrincipalOrgID  *string `json:"principalOrgId"`
+	UserARN         string  `json:"userArn"`
+	UserID          string  `json:"userId"`
 }
 
 type httpContext struct {
@@ -60,6 +76,11 @@ func (v *visit) event() ([]byte, *refusal) {
 	if no != nil {
 		return nil, no
 	}
+	if v.caller != nil && v.caller.Check != nil {
+		if err := v.caller.Check(body); err != nil {
+			return nil, v.forbid(err)
+		}
+	}
 	now := v.door.o.Now().UTC()
 	host := hostOnly(v.r.Host)
 	source := sourceIP(v.r)
@@ -72,6 +93,10 @@ func (v *visit) event() ([]byte, *refusal) {
 			RequestID: v.to.RequestID, RouteKey: "$default", Stage: "$default",
 			Time: now.Format("02/Jan/2006:15:04:05 +0000"), TimeEpoch: now.UnixMilli(),
 		},
+	}
+	if c := v.caller; c != nil {
+		e.RequestContext.AccountID = c.Account
+		e.RequestContext.Authorizer = &authorizer{iam{AccessKey: c.AccessKey, AccountID: c.Account, CallerID: c.UserID, UserARN: c.ARN, UserID: c.UserID}}
 	}
 	if len(body) > 0 {
 		text := string(body)

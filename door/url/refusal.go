@@ -68,6 +68,12 @@ func (v *visit) problem(err error) *refusal {
 	return badGateway
 }
 
+// forbid is the answer to whom the gate does not let in. Why is for the log.
+func (v *visit) forbid(why error) *refusal {
+	v.door.o.Logger.Debug("a call of a function URL was refused", "function", v.url.ARN(), "requestId", v.to.RequestID, "reason", why)
+	return forbidden
+}
+
 // refuse sends a refusal.
 func (v *visit) refuse(no *refusal) {
 	h := v.w.Header()
@@ -92,9 +98,9 @@ func (v *visit) refuse(no *refusal) {
 type byAuthType struct{}
 
 // Admit is Gate.
-func (byAuthType) Admit(_ *http.Request, u *kiln.FunctionURL) error {
+func (byAuthType) Admit(_ *http.Request, u *kiln.FunctionURL) (*Caller, error) {
 	if u.Auth == kiln.URLAuthNone {
-		return nil
+		return nil, nil
 	}
-	return errors.New("signatures of requests to function URLs are not verified here, so that none is trusted")
+	return nil, errors.New("signatures of requests to function URLs are not verified here, so that none is trusted")
 }

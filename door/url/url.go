@@ -27,7 +27,15 @@ type Invoker interface {
 
 // Gate says who may call a URL. An error refuses; its text is not told.
 type Gate interface {
-	Admit(r *http.Request, u *kiln.FunctionURL) error
+	// Admit gives who sends a request, nil for nobody in particular.
+	Admit(r *http.Request, u *kiln.FunctionURL) (*Caller, error)
+}
+
+// Caller is who sends a request and has proved it.
+type Caller struct {
+	Account, AccessKey, ARN, UserID string
+	// Check looks whether a body is the one that was signed; nil takes every body.
+	Check func(body []byte) error
 }
 
 // Options is what a Door is made of. Functions and Invoker are required.
@@ -78,12 +86,14 @@ type visit struct {
 	r    *http.Request
 	to   Request
 	url  *kiln.FunctionURL
+
+	caller *Caller // nil is nobody in particular
 }
 
 // ServeURL answers one request.
 func (d *Door) ServeURL(w http.ResponseWriter, r *http.Request, to Request) {
 	u := d.o.Functions.URLByID(strings.ToLower(to.URL))
-	v := &visit{d, w, r, to, u}
+	v := &visit{door: d, w: w, r: r, to: to, url: u}
 	w.Header().Set("X-Amzn-Trace-Id", to.Trace)
 	switch {
 	case u == nil:
@@ -93,11 +103,12 @@ func (d *Door) ServeURL(w http.ResponseWriter, r *http.Request, to Request) {
 		v.refuse(noUpgrade)
 	default:
 		v.share()
-		if err := d.o.Gate.Admit(r, u); err != nil {
-			d.o.Logger.Debug("a call of a function URL was refused", "function", u.ARN(), "requestId", to.RequestID, "reason", err)
-			v.refuse(forbidden)
+		caller, err := d.o.Gate.Admit(r, u)
+		if err != nil {
+			v.refuse(v.forbid(err))
 			return
 		}
+		v.caller = caller
 		v.invoke()
 	}
 }

@@ -317,13 +317,37 @@ func TestWithoutAGateNobodyIsLetThroughIAM(t *testing.T) {
 	}
 }
 
-// closed is a gate that lets nobody in.
-type closed struct{}
+// gate is one that does as the test says.
+type gate struct {
+	caller *url.Caller
+	err    error
+}
 
-func (closed) Admit(*http.Request, *kiln.FunctionURL) error { return errors.New("no policy") }
+func (g gate) Admit(*http.Request, *kiln.FunctionURL) (*url.Caller, error) { return g.caller, g.err }
+
+func TestWhoSignedARequestIsInTheEvent(t *testing.T) {
+	c := &url.Caller{Account: "999999999999", AccessKey: "AKIA", ARN: "arn:aws:iam::999999999999:user/ada", UserID: "AIDA"}
+	s := newSite(t, func(o *url.Options) { o.Gate = gate{caller: c} })
+	c.Check = func(body []byte) error {
+		if string(body) != "as signed" {
+			return errors.New("another body")
+		}
+		return nil
+	}
+	s.do("POST", "/", "as signed")
+	context := s.event()["requestContext"].(map[string]any)
+	got, err := json.Marshal(context["authorizer"])
+	if want := `{"iam":{"accessKey":"AKIA","accountId":"999999999999","callerId":"AIDA","cognitoIdentity":null,"principalOrgId":null,"userArn":"arn:aws:iam::999999999999:user/ada","userId":"AIDA"}}`; err != nil || string(got) != want || context["accountId"] != "999999999999" {
+		t.Errorf("got %s, account %v", got, context["accountId"])
+	}
+	s.seen = nil
+	if got := s.do("POST", "/", "changed"); got.status != 403 || s.seen != nil {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
 
 func TestTheGateIsAskedAlsoForURLsWithoutAuthorization(t *testing.T) {
-	s := newSite(t, func(o *url.Options) { o.Gate = closed{} })
+	s := newSite(t, func(o *url.Options) { o.Gate = gate{err: errors.New("no policy")} })
 	if got := s.do("GET", "/", ""); got.status != 403 || got.body != `{"Message":"Forbidden"}` || s.seen != nil {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
