@@ -66,6 +66,7 @@ type Book struct {
 	served map[string]*serving
 	warned map[string]bool // of deprecation, once
 	used   map[string]bool // what environments of this process may run on
+	stood  map[string]bool // directories of served, likewise
 }
 
 // serving is a runtime that was found, with the file whose change ends it.
@@ -108,6 +109,7 @@ func Open(o Options) (*Book, error) {
 		served:      make(map[string]*serving),
 		warned:      make(map[string]bool),
 		used:        make(map[string]bool),
+		stood:       make(map[string]bool),
 	}
 	for identifier := range b.descriptors {
 		b.turns[identifier] = make(chan struct{}, 1)
@@ -120,7 +122,7 @@ func Open(o Options) (*Book, error) {
 // was put aside within a day, the ground that an environment stands on.
 func sweep(dir string) {
 	for pattern, age := range map[string]time.Duration{
-		"served/.new-*": time.Hour, "fetched/*/.new-*": time.Hour, ".new-*": time.Hour, ".gone-*": 24 * time.Hour,
+		"served/[^.]*": keepServed, "served/.new-*": time.Hour, "fetched/*/.new-*": time.Hour, ".new-*": time.Hour, ".gone-*": 24 * time.Hour,
 	} {
 		matches, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {

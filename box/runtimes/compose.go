@@ -37,6 +37,7 @@ func (b *Book) compose(ctx context.Context, d *descriptor, i *interpreter, s sta
 			return kiln.Runtime{}, fmt.Errorf("prepare %s: %w", d.Identifier, err)
 		}
 	}
+	b.standOn(dir)
 	rt := d.runtime()
 	rt.ReleaseARN = releaseARN(digest)
 	rt.Release = release(d, i.Version)
