@@ -275,15 +275,15 @@ func TestLogsPrintsLinesAndAsksForWhatWasAsked(t *testing.T) {
 		text = strings.ReplaceAll(text, "\x1b", `\u001b`)
 		return fmt.Sprintf(`{"time":"2026-01-02T03:04:05.678Z","type":"function","function":"hello","requestId":"r","text":"%s"}`+"\n", text)
 	}
-	f := fakeServer(t, map[string]http.HandlerFunc{"GET /_kiln/v1/logs": says(200, "", line("one")+line("two\x1b[2J")+line(`three\n03:04:05.679 REPORT`))})
+	f := fakeServer(t, map[string]http.HandlerFunc{"GET /_kiln/v1/logs": says(200, "", line("one")+line("two\x1b[2J")+line(`three\n03:04:05.679 REPORT`)+line(`four\rfive\r\nsix\r`))})
 	got := runKiln(t, []string{"KILN_ENDPOINT=" + f.URL}, "", "logs", "hello", "-f", "--since", "5m", "--request-id", "r")
-	if got.code != 0 || strings.Count(got.out, "\n") != 4 || !strings.Contains(got.out, ".678 one\n") || !strings.Contains(got.out, `two\x1b[2J`) || !strings.Contains(got.out, "three\n             03:04:05.679 REPORT\n") {
+	if got.code != 0 || strings.Count(got.out, "\n") != 7 || !strings.Contains(got.out, ".678 one\n") || !strings.Contains(got.out, `two\x1b[2J`) || !strings.Contains(got.out, "three\n             03:04:05.679 REPORT\n") || !strings.HasSuffix(got.out, ".678 four\n             five\n             six\n") {
 		t.Errorf("got %+v", got)
 	}
 	if q := f.asked[0].query; q != "follow=1&function=hello&requestId=r&since=5m" {
 		t.Errorf("asked %q", q)
 	}
-	if got := runKiln(t, []string{"KILN_ENDPOINT=" + f.URL}, "", "logs", "hello", "-o", "json"); got.code != 0 || strings.Count(got.out, "\n") != 3 || !strings.HasPrefix(got.out, `{"time":`) {
+	if got := runKiln(t, []string{"KILN_ENDPOINT=" + f.URL}, "", "logs", "hello", "-o", "json"); got.code != 0 || strings.Count(got.out, "\n") != 4 || !strings.HasPrefix(got.out, `{"time":`) {
 		t.Errorf("as JSON: got %+v", got)
 	}
 	f.answers["GET /_kiln/v1/logs"] = says(200, "", "")

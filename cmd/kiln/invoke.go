@@ -83,7 +83,7 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 			return err
 		}
 		if len(got.LogTail) > 0 {
-			fmt.Fprintln(w.talk, strings.TrimRight(printable(string(got.LogTail)), "\n"))
+			fmt.Fprintln(w.talk, printableLines(string(got.LogTail)))
 		}
 		if *async {
 			fmt.Fprintf(w.talk, "Accepted as %s.\n", got.RequestID)

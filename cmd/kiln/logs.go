@@ -99,7 +99,7 @@ func logPrinter(w world, form string) func(*logRecord) error {
 	return func(r *logRecord) error {
 		at := r.Time.Local().Format("15:04:05.000")
 		// Lines of one record are set in, so that none passes for a record of its own.
-		text := strings.ReplaceAll(printable(r.Text), "\n", "\n"+strings.Repeat(" ", len(at)+1))
+		text := strings.ReplaceAll(printableLines(r.Text), "\n", "\n"+strings.Repeat(" ", len(at)+1))
 		_, err := fmt.Fprintf(w.out, "%s%s%s %s\n", dim, at, plain, text)
 		return err
 	}

@@ -104,4 +104,11 @@ func printable(s string) string {
 	return b.String()
 }
 
+// printableLines does so with text of a log, in which some runtimes end the lines of one
+// record with a carriage return, as on AWS: each is a line here too.
+func printableLines(s string) string {
+	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
+	return printable(strings.TrimRight(s, "\n"))
+}
+
 func isControl(r rune) bool { return r < 0x20 && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 }

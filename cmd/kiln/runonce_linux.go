@@ -122,5 +122,5 @@ func (p *logPrinterSink) Emit(e telemetry.Event) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, _ = fmt.Fprintln(p.out, printable(e.Text()))
+	_, _ = fmt.Fprintln(p.out, printableLines(e.Text()))
 }
