@@ -96,23 +96,31 @@ func (r *Report) probeCalls() {
 		}
 		return err
 	}
-	old := "this kernel is too old: Linux 5.12 or newer is needed"
-	if os.Geteuid() != 0 {
-		old = "only root may try it"
-	}
-	r.add("process descriptors", true, tryFD(unix.PidfdOpen(os.Getpid(), 0)), "pidfd_open", old)
-	r.add("detached mounts", true, tryFD(newFilesystem("tmpfs", 0)), "fsopen, fsmount", old)
-	r.add("mount attributes", true, func() error {
+	call := func(name string, err error, detail string) { r.add(name, true, err, detail, whyNoCall(err)) }
+	call("process descriptors", tryFD(unix.PidfdOpen(os.Getpid(), 0)), "pidfd_open")
+	call("detached mounts", tryFD(newFilesystem("tmpfs", 0)), "fsopen, fsmount")
+	call("mount attributes", func() error {
 		fd, err := newFilesystem("tmpfs", 0)
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
 		return setAttributes(fd, sealedMount)
-	}(), "mount_setattr", old)
-	r.add("paths that cannot escape", true, tryFD(within(unix.AT_FDCWD, "/", unix.O_PATH, 0)), "openat2", old)
+	}(), "mount_setattr")
+	call("paths that cannot escape", tryFD(within(unix.AT_FDCWD, "/", unix.O_PATH, 0)), "openat2")
 	r.add("sealed program in memory", true, tryFD(initMemfd()), "memfd_create", "the init of a box cannot be executed; see sysctl vm.memfd_noexec")
 	r.add("system call filter", true, seccompWorks(), "seccomp", "programs could use every system call of the kernel")
+}
+
+// whyNoCall says what it means that a system call does not work.
+func whyNoCall(err error) string {
+	switch forbidden := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES); {
+	case forbidden && os.Geteuid() != 0:
+		return "only root may try it"
+	case forbidden:
+		return "it is forbidden here, as in a container or by a security module, and no box can be made without it"
+	}
+	return "this kernel is too old: Linux 5.12 or newer is needed"
 }
 
 // seccompWorks asks whether a filter may answer with an error.
