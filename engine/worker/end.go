@@ -10,24 +10,16 @@ import (
 // Drop makes a revision stale: its idle environments are closed, its busy ones
 // serve to the end and are closed then, and who waits for one is still served.
 // None is ever handed to a call that comes later.
+//
+// Its pools become stale after the registry has forgotten them and the drop was noted:
+// whoever is resolved before and arrives after finds out by the note.
 func (w *Worker) Drop(r kiln.Revision) {
-	w.drop("revision "+string(r), func(p *pool) bool { return p.key.Revision == r })
-}
-
-// Forget does the same to all revisions of a function.
-func (w *Worker) Forget(id kiln.FunctionID) {
-	w.drop("function "+id.String(), func(p *pool) bool { return p.target.Version.Function == id })
-}
-
-// drop makes pools stale, after the registry has forgotten them and the drop was
-// noted: whoever is resolved before and arrives after finds out by the note.
-func (w *Worker) drop(key string, which func(*pool) bool) {
 	var pools []*pool
 	w.mu.Lock()
 	w.prune()
-	w.dropped[key] = time.Now()
+	w.dropped[r] = time.Now()
 	for p := range w.pools {
-		if which(p) {
+		if p.key.Revision == r {
 			w.registry.remove(p)
 			pools = append(pools, p)
 		}

@@ -116,32 +116,6 @@ func TestACallThatWasResolvedBeforeTheDropRunsAndKeepsNothing(t *testing.T) {
 	})
 }
 
-func TestADeletedFunctionLosesAllItsRevisions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		world := sleeping(10 * time.Millisecond)
-		w := open(t, world, worker.Options{})
-		for _, revision := range []kiln.Revision{"r1", "r2"} {
-			inv := call("f")
-			inv.Target.Revision = revision
-			run(t, w, inv)
-		}
-		run(t, w, call("other"))
-		synctest.Wait()
-		w.Forget(kiln.FunctionID{Scope: home, Name: "f"})
-		synctest.Wait()
-		if list := w.Environments(); len(list) != 1 || list[0].Function.Name != "other" {
-			t.Errorf("left: %+v", list)
-		}
-		late := call("f")
-		late.Target.Revision = "r3"
-		run(t, w, late)
-		synctest.Wait()
-		if _, alive := world.count(); alive != 1 {
-			t.Errorf("%d environments are left, want the other function's", alive)
-		}
-	})
-}
-
 func TestADropDuringAStartKeepsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := sleeping(100 * time.Millisecond)

@@ -96,13 +96,6 @@ func chaos(t *testing.T, seed uint64) {
 			mu.Lock()
 			dropped[r] = launched
 			mu.Unlock()
-		case 1:
-			id := kiln.FunctionID{Scope: home, Name: name()}
-			launched, _ := world.count()
-			w.Forget(id)
-			mu.Lock()
-			dropped[kiln.Revision(id.Name)] = launched
-			mu.Unlock()
 		case 2:
 			world.mu.Lock()
 			made := world.environments

@@ -130,7 +130,7 @@ type Worker struct {
 	changed *sync.Cond // on mu; told while ending, each time a pool has less to do
 	ending  atomic.Bool
 	pools   map[*pool]struct{} // also those that left the registry and are not empty yet
-	dropped map[string]time.Time
+	dropped map[kiln.Revision]time.Time
 }
 
 // New makes a worker and starts its reaper. It panics without a launcher: that is
@@ -159,7 +159,7 @@ func New(o Options) *Worker {
 	w := &Worker{
 		o: o, log: o.Logger, registry: newRegistry(),
 		wake: make(chan struct{}, 1), closer: make(chan struct{}, 64),
-		pools: map[*pool]struct{}{}, dropped: map[string]time.Time{},
+		pools: map[*pool]struct{}{}, dropped: map[kiln.Revision]time.Time{},
 	}
 	w.changed = sync.NewCond(&w.mu)
 	w.ctx, w.cancel = context.WithCancel(context.Background())
@@ -230,7 +230,7 @@ func (w *Worker) open(key *kiln.EnvironmentKey, target *kiln.Target) (*pool, err
 		return p, nil
 	}
 	p := newPool(w, *key, *target)
-	p.stale = w.isDropped(key.Revision, target.Version.Function)
+	p.stale = w.isDropped(key.Revision)
 	w.pools[p] = struct{}{}
 	if !p.stale {
 		w.registry.store(p)
@@ -265,13 +265,12 @@ func (w *Worker) all() []*pool {
 	return pools
 }
 
-// isDropped reports whether the revision or the function was dropped so shortly
-// ago that a call may still be under way to it. It needs the lock.
-func (w *Worker) isDropped(r kiln.Revision, id kiln.FunctionID) bool {
+// isDropped reports whether the revision was dropped so shortly ago that a call may
+// still be under way to it. It needs the lock.
+func (w *Worker) isDropped(r kiln.Revision) bool {
 	w.prune()
-	_, revision := w.dropped["revision "+string(r)]
-	_, function := w.dropped["function "+id.String()]
-	return revision || function
+	_, dropped := w.dropped[r]
+	return dropped
 }
 
 // prune forgets old drops: by now a call to such a revision was resolved anew, as
