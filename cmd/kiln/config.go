@@ -24,9 +24,12 @@ type config struct {
 	Sandbox            string
 	Network            string
 	NetworkRange       netip.Prefix // not valid is one that kiln picks
+	NetworkDeny        []netip.Prefix
 	CPUMode            string
 	IdleTimeout        time.Duration
 	MemoryBudget       int64 // bytes; 0 is what the machine has, less a reserve
+	MemoryOvercommit   float64
+	HostReserve        int64 // bytes; 0 is what the worker takes by itself
 	AccountConcurrency int
 	MaxWaiting         int
 	MaxWait            time.Duration
@@ -70,9 +73,12 @@ func settings(w world) []setting {
 		{key: "sandbox", value: "linux", kind: "linux|process", usage: "isolation of functions; process has none and is for development only", set: text(func(c *config) *string { return &c.Sandbox }, oneOf("linux", "process"))},
 		{key: "network", value: "outbound", kind: "outbound|none", usage: "outbound lets functions open connections to the outside, never to this machine; none lets them open none", set: text(func(c *config) *string { return &c.Network }, oneOf("outbound", "none"))},
 		{key: "network-range", value: "auto", kind: "RANGE|auto", usage: "addresses that environments have on their way out; auto is a range that this machine has no route to", set: networkRange},
+		{key: "network-deny", value: "", kind: "RANGE,…", usage: "more destinations that functions do not reach, such as 10.0.0.0/8,2001:db8::/32", isList: true, set: networkDeny},
 		{key: "cpu-mode", value: "burst", kind: "burst|strict", usage: "strict holds a function to its share of processor (1 at 1769 MB); burst lets it use what is idle", set: text(func(c *config) *string { return &c.CPUMode }, oneOf("burst", "strict"))},
 		{key: "idle-timeout", value: "10m", kind: "DURATION", usage: "how long an unused environment is kept; 0 makes every call a cold start", set: duration(func(c *config) *time.Duration { return &c.IdleTimeout }, 0)},
 		{key: "memory-budget", value: "auto", kind: "SIZE|auto", usage: "memory for all environments together; auto is the machine's, less a reserve", set: budget},
+		{key: "memory-overcommit", value: "1", kind: "N", usage: "how many times that memory may be promised, 1 to 10: more than 1 trusts that environments do not grow at once", set: overcommit},
+		{key: "host-reserve", value: "auto", kind: "SIZE|auto", usage: "memory that this machine keeps: with less available idle environments end and none starts; auto is a sixteenth, 128MB to 1GB", set: reserve},
 		{key: "account-concurrency", value: "1000", kind: "N", usage: "invocations of one account and region at a time; more are answered 429", set: number(func(c *config) *int { return &c.AccountConcurrency }, 1)},
 		{key: "max-waiting", value: "10000", kind: "N", usage: "callers that may wait for a free environment when the memory is used up", set: number(func(c *config) *int { return &c.MaxWaiting }, 1)},
 		{key: "max-wait", value: "30s", kind: "DURATION", usage: "how long such a caller waits before it is answered 429", set: duration(func(c *config) *time.Duration { return &c.MaxWait }, time.Millisecond)},
@@ -234,6 +240,9 @@ func (c *config) check(chosen map[string]choice) error {
 	if c.Sandbox == "process" && c.Network == "none" {
 		return usagef("%s: --sandbox process uses this machine's network and cannot keep functions from it", chosen["network"])
 	}
+	if c.Sandbox == "process" && len(c.NetworkDeny) > 0 {
+		return usagef("%s: --sandbox process uses this machine's network and keeps functions from nothing in it", chosen["network-deny"])
+	}
 	if c.InsecureListen {
 		return nil
 	}
@@ -393,19 +402,6 @@ func sizeOrOff(field func(*config) *int64) func(*config, string) error {
 	}
 }
 
-func budget(c *config, s string) error {
-	if s == "auto" {
-		c.MemoryBudget = 0
-		return nil
-	}
-	n, err := parseSize(s)
-	if err == nil && n < 128<<20 {
-		err = errors.New("at least 128MB, the memory of the smallest function, is expected")
-	}
-	c.MemoryBudget = n
-	return err
-}
-
 // units of size: as everywhere in Lambda, 1 MB is 1024 KB.
 var units = []struct {
 	suffix string
@@ -424,19 +420,6 @@ func parseSize(s string) (int64, error) {
 		}
 	}
 	return 0, errors.New("a size such as 64MB or 2GB is expected")
-}
-
-// networkRange reads "198.18.0.0/16".
-func networkRange(c *config, s string) (err error) {
-	c.NetworkRange = netip.Prefix{}
-	if s == "auto" {
-		return nil
-	}
-	c.NetworkRange, err = netip.ParsePrefix(s)
-	if err != nil || !c.NetworkRange.Addr().Is4() || c.NetworkRange.Bits() < 8 || c.NetworkRange.Bits() > 28 || c.NetworkRange != c.NetworkRange.Masked() {
-		return errors.New("a range of IPv4 addresses from /8 to /28 such as 10.99.0.0/16, or auto, is expected")
-	}
-	return nil
 }
 
 func hosts(c *config, s string) error {

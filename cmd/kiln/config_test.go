@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,6 +98,11 @@ func TestWrongConfigurationNamesThePlaceAndTheWayOut(t *testing.T) {
 		"a range of one":                 {flags: map[string]string{"network-range": "10.9.8.7/32"}, want: []string{"--network-range", "10.99.0.0/16"}},
 		"a range that is crooked":        {env: []string{"KILN_NETWORK_RANGE=10.9.8.7/16"}, want: []string{"KILN_NETWORK_RANGE", "10.99.0.0/16"}},
 		"a host with a path":             {flags: map[string]string{"allow-host": "a.example/x"}, want: []string{"names of hosts"}},
+		"no range to deny":               {file: "network-deny: [10.0.0.0/8, lan]\n", want: []string{"kiln.yaml:1", "network-deny", "2001:db8::/32"}},
+		"a crooked one to deny":          {flags: map[string]string{"network-deny": "10.1.0.0/8"}, want: []string{"--network-deny", "ranges such as"}},
+		"a process that is kept":         {flags: map[string]string{"sandbox": "process", "network-deny": "10.0.0.0/8"}, want: []string{"--network-deny 10.0.0.0/8", "--sandbox process"}},
+		"less than once":                 {flags: map[string]string{"memory-overcommit": "0.5"}, want: []string{"--memory-overcommit", "from 1 to 10"}},
+		"a reserve of nothing":           {flags: map[string]string{"host-reserve": "much"}, want: []string{"--host-reserve", "64MB"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -115,6 +121,21 @@ func TestWrongConfigurationNamesThePlaceAndTheWayOut(t *testing.T) {
 				t.Errorf("got %#v, want a failure of usage", err)
 			}
 		})
+	}
+}
+
+func TestLimitsOfMemoryAndNetworkAreRead(t *testing.T) {
+	file := yamlFile(t, "network-deny: [10.0.0.0/8, \"2001:db8::7\"]\nmemory-overcommit: 1.5\nhost-reserve: 2GB\n")
+	c, _, err := load(fakeWorld(), layers{file: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::7/128")}
+	if !slices.Equal(c.NetworkDeny, want) || c.MemoryOvercommit != 1.5 || c.HostReserve != 2<<30 {
+		t.Errorf("got %v, %v, %d", c.NetworkDeny, c.MemoryOvercommit, c.HostReserve)
+	}
+	if c, _, err = load(fakeWorld(), layers{file: yamlFile(t, "")}); err != nil || c.NetworkDeny != nil || c.MemoryOvercommit != 1 || c.HostReserve != 0 {
+		t.Errorf("by default: got %v, %v, %d, %v", c.NetworkDeny, c.MemoryOvercommit, c.HostReserve, err)
 	}
 }
 

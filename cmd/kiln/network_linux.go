@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kiln/box/sandbox/network"
@@ -24,7 +25,7 @@ type outbound struct {
 // way out there is none, and off says why: functions are kept in rather than the server
 // from starting.
 func (s *stack) openNetwork(owner string, so stackOptions) (err error) {
-	o := network.Options{Owner: owner, Outbound: s.config.Network == "outbound", Range: s.config.NetworkRange, Logger: s.log}
+	o := network.Options{Owner: owner, Outbound: s.config.Network == "outbound", Range: s.config.NetworkRange, Deny: slices.Clone(s.config.NetworkDeny), Logger: s.log}
 	if so.local.IsValid() {
 		o.Local = []netip.Addr{so.local}
 	}

@@ -143,7 +143,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	}
 	s.worker = worker.New(worker.Options{
 		Launcher: builder, IdleTimeout: c.IdleTimeout, MaxWaiting: c.MaxWaiting, MaxWait: c.MaxWait, MemoryBudget: c.MemoryBudget, Logger: log,
-		MaxEnvironments: mostEnvironments(),
+		OverCommit: c.MemoryOvercommit, HostReserve: c.HostReserve, MaxEnvironments: mostEnvironments(),
 	})
 	if err = s.openQueue(ctx, o.dataDir); err != nil {
 		return s, err
@@ -212,7 +212,7 @@ func (s *stack) endWorker(ctx context.Context) error {
 
 // keepHouse starts what runs beside the calls: it makes the base ahead if asked to,
 // drops environments of code that nothing refers to any more, and removes unpacked
-// packages once an hour. The result ends it and waits.
+// packages, and what old runtimes left, once an hour. The result ends it and waits.
 func (s *stack) keepHouse(warm bool) (end func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -236,6 +236,7 @@ func (s *stack) keepHouse(warm bool) (end func() error) {
 				return
 			case <-hourly.C:
 				s.sweepRootfs()
+				s.runtimes.Tidy()
 			case c, ok := <-changes:
 				if !ok {
 					return

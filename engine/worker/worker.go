@@ -58,7 +58,9 @@ const (
 )
 
 // Options is what a Worker is made of. Zero values stand for the defaults above,
-// but for IdleTimeout.
+// but for IdleTimeout. An operator sets what depends on the machine and its tenants (how
+// long, how many, how much memory); Headroom, MaxStarting, StartHold, SettleTime and
+// Linger are measured once for all and are here for tests and benches.
 type Options struct {
 	ID       string
 	Launcher Launcher

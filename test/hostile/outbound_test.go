@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +61,21 @@ func TestAFunctionWithoutOutboundResolvesNothing(t *testing.T) {
 	}
 	if r := x.ask(t, x.attacker(t, "dial"), event{Do: "dial", Dial: []string{site4 + ":443"}, Millis: 2000}); r.Results[site4+":443"] == "ok" {
 		t.Errorf("the site itself can be reached")
+	}
+}
+
+func TestADestinationThatTheOperatorDeniesIsNotReached(t *testing.T) {
+	w := newWorld(t)
+	denied, open := site4+":80", router4+":80"
+	heard := []*listener{w.internet.listen(t, denied), w.internet.listen(t, open)}
+	w.mustReach(t, []string{denied, open}, "from the host")
+	x := w.serve(t, "--network-deny", "203.0.113.0/24,2001:db8::/32").trial(t)
+	r := x.attack(t, event{Do: "dial", Dial: []string{denied, open}, Text: "from inside", Millis: 5000}, harness.Timeout(30))
+	if r.Results[denied] == "ok" || r.Results[open] != "ok" {
+		t.Errorf("got %v, want that %s alone is reached", r.Results, open)
+	}
+	if text := heard[0].heard(); slices.Contains(text, "from inside") {
+		t.Errorf("the denied site heard %q", text)
 	}
 }
 
