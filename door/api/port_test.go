@@ -44,7 +44,7 @@ type port struct {
 func newPort(t testing.TB, change ...func(*api.Options)) *port {
 	t.Helper()
 	b := &blobs{m: map[string][]byte{}}
-	c, err := catalog.Open(t.Context(), catalog.Options{Store: &store{m: map[string]catalog.Record{}}, Blobs: b, Preparer: prepared{}, Inspect: inspect, Objects: bucket{t}})
+	c, err := catalog.Open(t.Context(), catalog.Options{Store: &store{m: map[string]catalog.Record{}}, Blobs: b, Preparer: prepared{}, Inspect: inspect, Objects: bucket{t}, Images: gallery{}})
 	if err != nil {
 		t.Fatal(err)
 	}

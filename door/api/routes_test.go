@@ -17,6 +17,7 @@ var paths = map[string][]string{
 	"/_kiln/v1/runtimes":          {"/_kiln/v1/runtimes"},
 	"/_kiln/v1/runtimes/{id}":     {"/_kiln/v1/runtimes/python3.12"},
 	"/_kiln/v1/live/{name}":       {"/_kiln/v1/live/hello"},
+	"/_kiln/v1/pulls/{name}":      {"/_kiln/v1/pulls/hello"},
 	"/_kiln/v1/logs":              {"/_kiln/v1/logs"},
 	"/_kiln/v1/environments":      {"/_kiln/v1/environments"},
 	"/_kiln/v1/users":             {"/_kiln/v1/users"},
