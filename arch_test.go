@@ -50,13 +50,16 @@ var rooms = map[string][]string{
 	"engine/async/queuetest":   {"", "engine/async"},
 	"engine/worker":            {"", "telemetry", "box/sandbox", "box/environment"},
 
-	"door/lambda":        {},
-	"door/auth":          {"", "door/auth/policy"},
-	"door/auth/policy":   {},
-	"door/auth/accounts": {"", "door/auth", "door/auth/policy"},
-	"door/api":           {"", "telemetry", "door/lambda", "door/auth", "door/auth/accounts", "door/auth/policy"},
-	"door/console":       {"", "door/auth"},
-	"door/url":           {""},
+	"door/lambda":         {},
+	"door/auth":           {"", "door/auth/policy"},
+	"door/auth/policy":    {},
+	"door/auth/accounts":  {"", "door/auth", "door/auth/policy"},
+	"door/services/query": {"door/auth"},
+	"door/services/iam":   {"", "door/auth", "door/auth/accounts", "door/auth/policy", "door/services/query"},
+	"door/services/sts":   {"", "door/auth", "door/auth/accounts", "door/auth/policy", "door/services/query"},
+	"door/api":            {"", "telemetry", "door/lambda", "door/auth", "door/auth/accounts", "door/auth/policy"},
+	"door/console":        {"", "door/auth"},
+	"door/url":            {""},
 
 	"client":         {},
 	"internal/gen":   {},
@@ -66,7 +69,7 @@ var rooms = map[string][]string{
 	"cmd/kiln": {
 		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/blobdir", "back/s3code",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs", "box/image",
-		"engine/async", "engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/console", "door/url",
+		"engine/async", "engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/services/iam", "door/services/sts", "door/console", "door/url",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/environment", "box/runtimes", "box/rootfs"},
 }

@@ -9,8 +9,11 @@ import (
 
 	"kiln"
 	"kiln/back/sqlite"
+	"kiln/door/api"
 	"kiln/door/auth"
 	"kiln/door/auth/accounts"
+	"kiln/door/services/iam"
+	"kiln/door/services/sts"
 	"kiln/engine/catalog"
 )
 
@@ -100,4 +103,15 @@ func (s *stack) greetRoot(ctx context.Context, w world) error {
 func showRoot(out io.Writer, account string, c accounts.Credentials) {
 	fmt.Fprintf(out, "The root credentials of account %s, shown this once and kept nowhere in the clear:\n  AWS_ACCESS_KEY_ID=%s\n  AWS_SECRET_ACCESS_KEY=%s\n",
 		account, c.AccessKeyID, c.SecretAccessKey)
+}
+
+// neighbours are the services on the port beside Lambda.
+func (s *stack) neighbours() map[string]api.Service {
+	if s.accounts == nil {
+		return nil
+	}
+	return map[string]api.Service{
+		"iam": iam.New(s.accounts, s.gate, s.log),
+		"sts": sts.New(s.accounts, s.gate, s.log),
+	}
 }

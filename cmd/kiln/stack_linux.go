@@ -156,7 +156,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		Catalog: catalogDoor{s.catalog}, Invoker: s.dispatch, Logs: s.logsDoor(), Runtimes: runtimesDoor{s.runtimes}, Images: s.images,
 		Environments: s.environments, Events: eventsDoor{s}, Account: s.account, Doctor: s.doctor(), Ready: o.ready,
 		URLs: urlDoor{url.New(url.Options{Functions: s.catalog, Invoker: s.dispatch, Gate: gate, Logger: log})}, URLDomain: c.URLDomain,
-		Auth: s.gate, Accounts: s.accounts,
+		Auth: s.gate, Accounts: s.accounts, Services: s.neighbours(),
 		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, Logger: log,
 	})
 	gate.port = s.api

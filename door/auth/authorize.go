@@ -31,7 +31,7 @@ func (g *Gate) Authorize(who Identity, r *http.Request, a Act) error {
 // Judge is Authorize wherever signatures are checked or not: who has no Caller is
 // nobody, and may what the policy of the resource lets everybody do.
 func (g *Gate) Judge(who Identity, r *http.Request, a Act) error {
-	q := policy.Question{Action: a.Action, Resource: a.Resource, Owner: a.Owner, Keys: g.context(who, r, a.Keys)}
+	q := policy.Question{Action: a.Action, Resource: a.Resource, Owner: a.Owner, Keys: g.Context(who, r, a.Keys)}
 	p := policy.Policies{Resource: a.Policy}
 	name := "anonymous"
 	if c := who.Caller; c != nil {
@@ -59,8 +59,8 @@ func Denied(who, action, resource, why string) error {
 	return &Refusal{"AccessDeniedException", text + why}
 }
 
-// context gives the keys of a request that every service has, and the service's own.
-func (g *Gate) context(who Identity, r *http.Request, own policy.Context) policy.Context {
+// Context gives the keys of a request that every service has, and the service's own.
+func (g *Gate) Context(who Identity, r *http.Request, own policy.Context) policy.Context {
 	now := g.now().UTC()
 	c := policy.Context{
 		"aws:currenttime":     {now.Format(time.RFC3339)},

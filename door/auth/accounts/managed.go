@@ -161,3 +161,12 @@ var aws = func() map[string]*Managed {
 	}
 	return table
 }()
+
+// ManagedByAWS gives the policies that are there for all accounts.
+func ManagedByAWS() []*Managed {
+	out := make([]*Managed, 0, len(aws))
+	for _, m := range aws {
+		out = append(out, m)
+	}
+	return out
+}
