@@ -91,8 +91,8 @@ func diskError(err error) error {
 	case errors.As(err, &link):
 		reason = link.Err.Error()
 	}
-	code := kiln.Code(kiln.Unavailable) // it may pass: the version waits
-	return &kiln.Error{Code: code, Message: "The image could not be kept: " + reason + ".", Err: err}
+	// It may pass: the version waits.
+	return &kiln.Error{Code: kiln.Unavailable, Message: "The image could not be kept: " + reason + ".", Err: err}
 }
 
 // fetchSome asks once for what lacks of a blob, and puts it in place if that is all.

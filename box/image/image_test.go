@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -460,3 +461,46 @@ func TestAFunctionReplacesWhatAnImageSaysOfItself(t *testing.T) {
 		}
 	}
 }
+
+func TestARegistryElsewhereLeadsNobodyToThisMachine(t *testing.T) {
+	var asked atomic.Int32
+	near := serve(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	})
+	// A registry "elsewhere": its name is not of this machine, its answers are made here.
+	away := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if strings.HasPrefix(r.URL.Host, "127.") {
+			return http.DefaultTransport.RoundTrip(r)
+		}
+		rec := httptest.NewRecorder()
+		if r.URL.Path == "/v2/" {
+			rec.WriteHeader(http.StatusOK)
+		} else {
+			http.Redirect(rec, r, "http://"+near+"/secret", http.StatusTemporaryRedirect)
+		}
+		answer := rec.Result()
+		answer.Request = r
+		return answer, nil
+	})
+	s := open(t, image.Options{Transport: away})
+	_, err := s.Resolve(t.Context(), "registry.example.com/app:v1", "x86_64")
+	if err == nil || !strings.Contains(err.Error(), "which is this machine itself") || asked.Load() != 0 {
+		t.Errorf("this machine was asked %d times: %v", asked.Load(), err)
+	}
+	plain := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Scheme == "http" {
+			asked.Add(1)
+		}
+		return nil, errors.New("no TLS here")
+	})
+	s = open(t, image.Options{Transport: plain})
+	for _, ref := range []string{"registry.example.com/app:v1", "10.1.2.3:5000/app:v1", "host.local/app:v1"} {
+		if _, err := s.Resolve(t.Context(), ref, "x86_64"); err == nil || asked.Load() != 0 {
+			t.Errorf("%s was asked without TLS: %v", ref, err)
+		}
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -46,8 +46,7 @@ func parseReference(text string) (*reference, error) {
 	if len(text) > 1024 {
 		return nil, refuse("Source image is not valid. Provide a valid source image. (It has more than 1024 characters.)")
 	}
-	var options []name.Option
-	parsed, err := name.ParseReference(text, options...)
+	parsed, err := name.ParseReference(text)
 	if err != nil {
 		return nil, notValid(text, err.Error())
 	}
@@ -99,14 +98,6 @@ func (r *reference) at(digest string) string {
 		return r.repo.Name() + "@" + digest
 	}
 	return string(r.kind) + ":" + r.path + "@" + digest
-}
-
-// wanted is what to ask the place for: the digest, the tag, or "".
-func (r *reference) wanted() string {
-	if r.digest != "" {
-		return r.digest
-	}
-	return r.tag
 }
 
 func notValid(reference, why string) *kiln.Error {

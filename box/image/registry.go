@@ -166,7 +166,7 @@ func (f *registrySource) connect(ctx context.Context, p *place) error {
 		}
 		return because(reasonDenied, "The credentials for the registry %s cannot be had: %v.", p.repo.RegistryStr(), err)
 	}
-	seen := &schemes{next: f.store.client, plain: p.plain}
+	seen := &schemes{next: f.store.client, plain: p.plain, near: isLoopback(p.repo.RegistryStr())}
 	t, err := transport.NewWithContext(ctx, p.repo.Registry, auth, seen, []string{p.repo.Scope(transport.PullScope)})
 	if err != nil {
 		var refused *transport.Error
@@ -184,14 +184,20 @@ func (f *registrySource) connect(ctx context.Context, p *place) error {
 }
 
 // schemes lets no request out without TLS, except to this machine itself and to
-// mirrors that were set so. It notes by which scheme the registry answered.
+// mirrors that were set so; and none to this machine that a registry elsewhere leads
+// to, by a redirection or by where it has its tokens. It notes by which scheme the
+// registry answered.
 type schemes struct {
 	next  http.RoundTripper
 	plain bool
+	near  bool // the registry is on this machine
 	last  string
 }
 
 func (g *schemes) RoundTrip(r *http.Request) (*http.Response, error) {
+	if isLoopback(r.URL.Host) && !g.near && !g.plain {
+		return nil, fmt.Errorf("it leads to %s, which is this machine itself", r.URL.Host)
+	}
 	if r.URL.Scheme != "https" && !g.plain && !isLoopback(r.URL.Host) {
 		return nil, fmt.Errorf("%s would be asked without TLS, which only a mirror set as http:// allows", r.URL.Host)
 	}

@@ -209,7 +209,7 @@ func send(t testing.TB, method, url, kind string, text []byte) {
 // serve runs a registry, behind a handler that may spoil things, and gives its host.
 func serve(t testing.TB, spoil func(next http.Handler) http.Handler) string {
 	t.Helper()
-	var h http.Handler = registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	h := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	if spoil != nil {
 		h = spoil(h)
 	}

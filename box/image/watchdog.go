@@ -78,7 +78,7 @@ func (b *watchedBody) look() {
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.seen.Add(int64(n))
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.why(err)
 	}
 	return n, err

@@ -44,7 +44,9 @@ func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunc
 	n := NewFunction{ID: id, Publish: value(in.Publish)}
 	if value(in.PackageType) == lambda.PackageTypeImage {
 		n.Config.PackageType = kiln.PackageTypeImage
-		n.Image, n.Config.Image, err = imageFunction(in)
+		if n.Image, n.Config.Image, err = imageFunction(in); err == nil {
+			err = c.mayName(n.Image)
+		}
 	} else {
 		err = n.fromZip(in)
 	}

@@ -120,3 +120,27 @@ func TestHowFarAPullIsCanBeAsked(t *testing.T) {
 	}
 	wants(t, "a bad image", p.do("POST", "/_kiln/v1/runtimes/python3.8?image=bad", ""), 400)
 }
+
+func TestAFunctionCannotLookThroughImagesWhereItMayNot(t *testing.T) {
+	p := newPort(t, func(o *api.Options) { o.Images = gallery{} })
+	f := chamberOf(t, p.inside(), account, "f")
+	wants(t, "create outside", p.do("POST", functions, imageRequest("image", "oci:/var/lib/image:1", "")), 201)
+	p.settle()
+	for n, reference := range []string{"oci:/etc", "oci-archive:/etc/shadow", "docker-archive:/x", "localhost/a:1", "localhost:5000/a:1", "127.0.0.1/a:1", "127.1/a:1", "10.0.0.1/a:1",
+		"[::1]/a:1", "[::1]:443/a:1", "169.254.169.254/latest:1", "r.io:8080/a:1", "a.localhost/a:1", "a.localhost./a:1"} {
+		for method, body := range map[string]string{"POST": imageRequest(fmt.Sprint("x", n), reference, ""), "PUT": fmt.Sprintf(`{"ImageUri":%q}`, reference)} {
+			path := functions
+			if method == "PUT" {
+				path += "/image/code"
+			}
+			got := f.do(method, path, body)
+			if got.status != 400 || !strings.HasPrefix(got.message(), "Source image "+reference+" is not valid.") {
+				t.Errorf("%s %s: %d %s", method, reference, got.status, got.body)
+			}
+		}
+	}
+	for n, reference := range []string{"r.io/a:1", "r.io:443/a:1", "ubuntu:22.04", "team/app:1"} {
+		wants(t, reference, f.do("POST", functions, imageRequest(fmt.Sprint("y", n), reference, "")), 201)
+		p.settle()
+	}
+}

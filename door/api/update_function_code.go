@@ -17,7 +17,7 @@ func (s service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFuncti
 	if err := refuseCode(in); err != nil {
 		return nil, err
 	}
-	object, err := s.newCode(id, in)
+	object, err := s.newCode(callOf(ctx), id, in)
 	if err != nil {
 		return nil, s.fault(ctx, err)
 	}
@@ -38,7 +38,7 @@ func (s service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFuncti
 
 // newCode refuses code of another kind than the function's, and gives where it lies
 // when it is not in the request.
-func (s service) newCode(id kiln.FunctionID, in *lambda.UpdateFunctionCodeRequest) (*kiln.S3Object, error) {
+func (s service) newCode(c *call, id kiln.FunctionID, in *lambda.UpdateFunctionCodeRequest) (*kiln.S3Object, error) {
 	v, err := s.o.Catalog.Version(id, "")
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (s service) newCode(id kiln.FunctionID, in *lambda.UpdateFunctionCodeReques
 		if value(in.ImageUri) == "" || len(in.ZipFile) > 0 || in.S3Bucket != nil || in.S3Key != nil || in.S3ObjectVersion != nil {
 			return nil, invalid("Please provide ImageUri when updating a function with packageType Image.")
 		}
-		return nil, nil
+		return nil, c.mayName(*in.ImageUri)
 	}
 	if in.ImageUri != nil {
 		return nil, invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
