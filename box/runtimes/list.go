@@ -43,12 +43,12 @@ func (b *Book) List(ctx context.Context) []Entry {
 	return append(entries, b.sdkEntries()...)
 }
 
-// Newest looks at the runtimes of a family from the newest on and stops at the
-// first that is ready. It gives all that it looked at.
+// Newest looks at the runtimes of a family, or at the one of that identifier, from the
+// newest on and stops at the first that is ready. It gives all that it looked at.
 func (b *Book) Newest(ctx context.Context, family string) []Entry {
 	var all []*descriptor
 	for _, d := range b.descriptors {
-		if d.Family == family {
+		if d.Family == family || d.Identifier == family {
 			all = append(all, d)
 		}
 	}

@@ -29,8 +29,10 @@ func deployCommand(w world) *cobra.Command {
 one of that name up to date, and wait until it can be called.
 
 Runtime and handler come from the code: a bootstrap file, a Go main package (which is
-built for Linux), or a handler in lambda_function.py, handler.py, app.py, main.py,
-index.mjs, index.js and the like. A file function.yaml in the folder can say more, by
+built for Linux), a handler in lambda_function.py, handler.py, app.py, main.py,
+index.mjs, index.js, function.rb and the like, Java (sources, a Maven or Gradle project,
+a jar) or .NET (a project, or what it published). Sources are compiled here, by the tool
+of the language. A file function.yaml in the folder can say more, by
 the names of the flags, with environment (a table), exclude (a list of patterns) and
 layers (a list); flags win. What neither says stays as it is on the server.
 
@@ -83,6 +85,7 @@ The ARN goes to stdout, all else to stderr.`,
 		if err != nil {
 			return s.explain(err, "")
 		}
+		d.warnDeprecated(cmd.Context(), time.Now())
 		d.hints(at)
 		if form == "json" {
 			return printJSON(w.out, c)
@@ -100,8 +103,9 @@ type deployment struct {
 	publish  bool
 	w        world
 	zip      []byte
-	address  string       // its URL, when it is to have one
-	bar      *progressBar // of an image
+	looked   []runtimeEntry // at the runtimes of a family, nil when none was chosen
+	address  string         // its URL, when it is to have one
+	bar      *progressBar   // of an image
 }
 
 // run packs the function, creates it or changes what differs, and returns its
@@ -148,6 +152,26 @@ func (d *deployment) prepare(ctx context.Context, existing *client.FunctionConfi
 	return d.pack(ctx)
 }
 
+// warnDeprecated says when AWS has deprecated the runtime of what was deployed. A server
+// that cannot tell changes nothing.
+func (d *deployment) warnDeprecated(ctx context.Context, now time.Time) {
+	if d.function.Runtime == "" {
+		return
+	}
+	list := d.looked
+	if list == nil {
+		var err error
+		if list, err = d.runtimes(ctx, url.Values{"newest": {d.function.Runtime}}); err != nil {
+			return
+		}
+	}
+	for _, e := range list {
+		if day, err := time.Parse(time.DateOnly, e.Deprecated); err == nil && e.Identifier == d.function.Runtime && !now.Before(day) {
+			fmt.Fprintf(d.w.talk, "Note: AWS has deprecated %s (%s). It still runs here.\n", e.Identifier, e.Deprecated)
+		}
+	}
+}
+
 // settleRuntime turns "python" or "nodejs" into the identifier that the function
 // has already, or else into the newest that the server is ready to run.
 func (d *deployment) settleRuntime(ctx context.Context, existing *client.FunctionConfiguration) error {
@@ -163,6 +187,7 @@ func (d *deployment) settleRuntime(ctx context.Context, existing *client.Functio
 	if err != nil {
 		return err
 	}
+	d.looked = list
 	f.Runtime, err = newestRuntime(list, f.Runtime)
 	return err
 }
@@ -203,7 +228,7 @@ func (d *deployment) pack(ctx context.Context) (err error) {
 
 // pack makes the zip of a function whose architecture is settled.
 func (f *function) pack(ctx context.Context, w world) ([]byte, error) {
-	z, err := f.source.Pack(ctx, pack.Options{Architecture: f.Architecture, Exclude: f.Exclude, Talk: w.talk})
+	z, err := f.source.Pack(ctx, pack.Options{Architecture: f.Architecture, Runtime: f.Runtime, Exclude: f.Exclude, Talk: w.talk})
 	if err != nil && ctx.Err() == nil {
 		return nil, &failure{code: exitPlatform, err: err}
 	}
@@ -438,11 +463,16 @@ func shellQuoted(s string) string {
 }
 
 // families are the names that stand for the newest runtime of their kind.
-var families = []string{"python", "nodejs"}
+var families = []string{"python", "nodejs", "ruby", "java", "dotnet"}
 
 func isFamily(s string) bool { return slices.Contains(families, s) }
 
-// familyOf gives the family of an identifier: "python" of "python3.12".
+// familyOf gives the family of an identifier: "python" of "python3.12", "java" of
+// "java8.al2", "dotnet" of "dotnetcore3.1". What is no runtime is its own.
 func familyOf(identifier string) string {
-	return strings.TrimRight(strings.TrimSuffix(identifier, ".x"), "0123456789.")
+	family := strings.TrimRight(identifier, "0123456789.")
+	if at := strings.IndexAny(identifier, "0123456789."); at >= 0 && !strings.Contains(identifier, "-") {
+		family = identifier[:at]
+	}
+	return strings.TrimSuffix(family, "core")
 }

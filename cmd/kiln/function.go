@@ -45,7 +45,7 @@ func functionKeys() []functionKey {
 	return []functionKey{
 		{"name", "NAME", "name of the function (default: that of the folder or file)", func(f *function, s string) error { f.Name = s; return nil }},
 		{"description", "TEXT", "a line about it", func(f *function, s string) error { f.Description = s; return nil }},
-		{"runtime", "RUNTIME", "such as python3.12; python or nodejs alone is the newest that the server has (default: from the code)", func(f *function, s string) error { f.Runtime = s; return nil }},
+		{"runtime", "RUNTIME", "such as python3.12; python, nodejs, ruby, java or dotnet alone is the newest that the server has (default: from the code)", func(f *function, s string) error { f.Runtime = s; return nil }},
 		{"handler", "HANDLER", "such as index.handler (default: from the code)", func(f *function, s string) error { f.Handler = s; return nil }},
 		{"memory", "MB", "memory, 128 to 10240 (default 128)", func(f *function, s string) error { return megabytes(&f.Memory, s) }},
 		{"timeout", "DURATION", "longest time of one invocation, to 900s (default 3s)", wholeSeconds},
@@ -232,12 +232,14 @@ func (f *function) settle() error {
 	}
 	if f.Runtime == "" {
 		switch family := s.Language.Family(); {
+		case s.Runtime != "":
+			f.Runtime = s.Runtime
 		case family == "provided":
 			f.Runtime = "provided.al2023"
 		case family != "":
 			f.Runtime = family
 		default:
-			return usagef("%s has nothing that looks like a function: a bootstrap, a Go main package, or a .py or .js file at its top; name --runtime and --handler if it is one", s.Path)
+			return usagef("%s has nothing that looks like a function: a bootstrap, a Go main package, a .py, .js or .rb file at its top, Java sources or classes, or a .NET project or what it published; name --runtime and --handler if it is one", s.Path)
 		}
 	}
 	if f.Handler == "" {
@@ -245,14 +247,30 @@ func (f *function) settle() error {
 			f.Handler = "bootstrap"
 			return nil
 		}
-		return usagef("%s: no file at its top defines a function named handler or lambda_handler; say which one to call, such as --handler %s", s.Path, exampleHandler(s.Language))
+		return usagef("%s: %s; say which one to call, such as --handler %s", s.Path, noHandler(s.Language), exampleHandler(s.Language))
 	}
 	return nil
 }
 
+// noHandler says what would have named the handler.
+func noHandler(l pack.Language) string {
+	switch l {
+	case pack.Java:
+		return "not exactly one class implements AWS's RequestHandler or RequestStreamHandler"
+	case pack.Dotnet:
+		return "neither a program nor aws-lambda-tools-defaults.json names the handler"
+	}
+	return "no file at its top defines a function named handler or lambda_handler"
+}
+
 func exampleHandler(l pack.Language) string {
-	if l == pack.Node {
+	switch l {
+	case pack.Node:
 		return "index.handler"
+	case pack.Java:
+		return "example.Hello::handle"
+	case pack.Dotnet:
+		return "Hello::Hello.Function::Handle"
 	}
 	return "app.handler"
 }

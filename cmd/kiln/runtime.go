@@ -12,7 +12,7 @@ import (
 // book does.
 type runtimeEntry struct {
 	Identifier string `json:"identifier"`
-	State      string `json:"state"` // ready, fetchable, missing, unsupported
+	State      string `json:"state"` // ready, fetchable, missing, image
 	Source     string `json:"source,omitempty"`
 	How        string `json:"how,omitempty"`
 	Deprecated string `json:"deprecated,omitempty"`
@@ -84,23 +84,22 @@ func eventBeside(path string) string {
 	return event
 }
 
-// runtimeTable gives the rows of kiln runtime ls. What kiln cannot serve is
-// left out.
+// runtimeTable gives the rows of kiln runtime ls.
 func runtimeTable(list []runtimeEntry, now time.Time) [][]string {
 	rows := [][]string{{"RUNTIME", "STATE", "SERVED BY", "NOTE"}}
 	for _, e := range list {
-		if e.State == "unsupported" {
-			continue
-		}
-		note := e.How
-		if e.State == "fetchable" {
+		note, state := e.How, e.State
+		switch state {
+		case "fetchable":
 			note = "kiln runtime add " + e.Identifier
+		case "image":
+			note, state = "kiln runtime add "+e.Identifier+" --image REF", "image only"
 		}
 		note, _, _ = strings.Cut(note, ",") // the rest says how: too long for a table, and -o json has it
 		if day, err := time.Parse(time.DateOnly, e.Deprecated); err == nil && !now.Before(day) {
 			note = strings.TrimPrefix(note+"; deprecated by AWS since "+e.Deprecated, "; ")
 		}
-		rows = append(rows, []string{e.Identifier, e.State, printable(e.Source), printable(note)})
+		rows = append(rows, []string{e.Identifier, state, printable(e.Source), printable(note)})
 	}
 	return rows
 }

@@ -52,7 +52,9 @@ images runs its own client, any other one kiln's on the interpreter that it has.
 	cmd.AddCommand(
 		runtimeSubcommand(w, &cobra.Command{
 			Use: "ls", Aliases: []string{"list"}, Short: "List the runtimes and which are ready", Example: "  kiln runtime ls\n  kiln runtime ls -o json", Args: exactly(),
-			Long: "List the runtimes and which are ready. The table leaves out what kiln cannot serve;\n-o json has everything.",
+			Long: `List all runtimes of AWS Lambda: which are ready and what serves them, which can be
+fetched and how, which an image has to bring, and since when AWS has deprecated them.
+A deprecated runtime runs like any other. -o json says more of what is missing.`,
 		}, runtimeLs),
 		runtimeSubcommand(w, add, func(ctx context.Context, w world, sh shelf, args []string, _ string) error {
 			return runtimeAdd(ctx, w, sh, args[0], *image)

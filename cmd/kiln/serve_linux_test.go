@@ -127,7 +127,7 @@ func TestATourBeginsWithGo(t *testing.T) {
 	for _, s := range tour.stops {
 		names = append(names, s.function.Name)
 	}
-	if got := strings.Join(names, " "); got != "hello-go hello-node hello-python hello-shell" {
+	if got := strings.Join(names, " "); got != "hello-go hello-dotnet hello-java hello-node hello-python hello-ruby hello-shell" {
 		t.Errorf("got %q", got)
 	}
 	if _, err := planTour(fakeWorld(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "no folder with a function") {

@@ -164,7 +164,7 @@ type Runtimes interface {
 
 // Newest is an optional power of a shelf: it looks at the runtimes of a family from
 // the newest on and stops at the first that is ready, so that few interpreters are
-// asked. It gives all that it looked at.
+// asked. It gives all that it looked at. The name of one runtime stands for it alone.
 type Newest interface {
 	Newest(ctx context.Context, family string) []RuntimeEntry
 }
@@ -172,7 +172,7 @@ type Newest interface {
 // RuntimeEntry is one runtime of the shelf, as the API of kiln sends it.
 type RuntimeEntry struct {
 	Identifier string `json:"identifier"`
-	State      string `json:"state"` // ready, fetchable, missing, unsupported
+	State      string `json:"state"` // ready, fetchable, missing, image
 	Source     string `json:"source,omitempty"`
 	How        string `json:"how,omitempty"`
 	Deprecated string `json:"deprecated,omitempty"`

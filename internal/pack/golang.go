@@ -15,24 +15,9 @@ import (
 // goArchitectures maps Lambda's architectures to those of the Go tool.
 var goArchitectures = map[string]string{"x86_64": "amd64", "arm64": "arm64"}
 
-// packGo compiles the main package of a folder for Linux and packs the program
-// alone as bootstrap.
-func (s *Source) packGo(ctx context.Context, o Options) (z []byte, err error) {
-	tmp, err := os.MkdirTemp("", "kiln-build-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	if err := s.Build(ctx, tmp, o); err != nil {
-		return nil, err
-	}
-	return (&Source{Path: filepath.Join(tmp, "bootstrap")}).packFile("bootstrap", 0o755)
-}
-
-// Build compiles the main package of a folder for Linux into dir as bootstrap. One
-// that is there and runs goes on unharmed. The Go tool's own cache makes a second build
-// of unchanged sources quick.
-func (s *Source) Build(ctx context.Context, dir string, o Options) error {
+// buildGo compiles the main package of a folder for Linux into dir as bootstrap. The Go
+// tool's own cache makes a second build of unchanged sources quick.
+func (s *Source) buildGo(ctx context.Context, dir string, o Options) error {
 	arch, ok := goArchitectures[o.Architecture]
 	if !ok {
 		return fmt.Errorf("architecture %q is unknown; functions are x86_64 or arm64", o.Architecture)

@@ -18,11 +18,14 @@ const (
 	Go       Language = "go"
 	Python   Language = "python"
 	Node     Language = "node"
+	Ruby     Language = "ruby"
+	Java     Language = "java"
+	Dotnet   Language = "dotnet"
 	Provided Language = "provided" // brings its own bootstrap
 )
 
 // Family gives the family of runtime identifiers that serves the language:
-// "python", "nodejs", "provided".
+// "python", "nodejs", "ruby", "java", "dotnet", "provided".
 func (l Language) Family() string {
 	switch l {
 	case Go, Provided:
@@ -37,6 +40,7 @@ func (l Language) Family() string {
 // order in which they are tried.
 var conventional = map[Language][]string{
 	Python: {"lambda_function.py", "handler.py", "app.py", "main.py", "index.py"},
+	Ruby:   {"lambda_function.rb", "function.rb", "handler.rb", "app.rb", "main.rb", "index.rb"},
 	Node: {
 		"index.mjs", "index.js", "index.cjs", "handler.mjs", "handler.js", "handler.cjs",
 		"app.mjs", "app.js", "app.cjs", "main.mjs", "main.js", "main.cjs",
@@ -49,6 +53,9 @@ var handlers = map[Language][]*regexp.Regexp{
 		regexp.MustCompile(`(?m)^(?:async[ \t]+)?def[ \t]+(lambda_handler|handler)[ \t]*\(`),
 		regexp.MustCompile(`(?m)^(lambda_handler|handler)[ \t]*=[^=]`),
 	},
+	Ruby: {
+		regexp.MustCompile(`(?m)^def[ \t]+(lambda_handler|handler)\b`),
+	},
 	Node: {
 		regexp.MustCompile(`(?m)^[ \t]*export[ \t]+(?:async[ \t]+)?function\*?[ \t]+(handler|lambdaHandler)\b`),
 		regexp.MustCompile(`(?m)^[ \t]*export[ \t]+(?:const|let|var)[ \t]+(handler|lambdaHandler)\b`),
@@ -58,14 +65,30 @@ var handlers = map[Language][]*regexp.Regexp{
 	},
 }
 
-// find looks for a function at the top of a package: a bootstrap first, then the
-// conventional files of each language that define a handler. Nothing found is an
-// empty language.
-func find(fsys fs.FS) (Language, string, error) {
+// find recognises a package by what is at its top: a bootstrap or a conventional file
+// that defines a handler, then what a compiler of .NET makes, then any file whose name
+// says its language, then classes of Java. Nothing found is an empty language.
+func (s *Source) find(fsys fs.FS) (err error) {
+	s.Language, s.Handler, err = findConventional(fsys)
+	if s.Language == "" && err == nil {
+		s.Language, s.Handler, s.Runtime, err = findDotnet(fsys)
+	}
+	if s.Language == "" && err == nil {
+		s.Language, s.Handler, err = findByExtension(fsys)
+	}
+	if s.Language == "" && err == nil {
+		s.Language, s.Handler, err = findJava(fsys)
+	}
+	return err
+}
+
+// findConventional looks for a bootstrap, then for the conventional files of each
+// language that define a handler.
+func findConventional(fsys fs.FS) (Language, string, error) {
 	if info, err := fs.Stat(fsys, "bootstrap"); err == nil && !info.IsDir() {
 		return Provided, "bootstrap", nil
 	}
-	for _, lang := range []Language{Python, Node} {
+	for _, lang := range []Language{Python, Node, Ruby} {
 		for _, name := range conventional[lang] {
 			text, err := fs.ReadFile(fsys, name)
 			if errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +102,7 @@ func find(fsys fs.FS) (Language, string, error) {
 			}
 		}
 	}
-	return findByExtension(fsys)
+	return "", "", nil
 }
 
 // findByExtension recognises at least the language when no conventional file has
@@ -131,6 +154,8 @@ func languageOfFile(name string) (Language, bool) {
 		return Python, true
 	case ".js", ".mjs", ".cjs":
 		return Node, true
+	case ".rb":
+		return Ruby, true
 	}
 	return "", false
 }

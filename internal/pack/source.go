@@ -30,10 +30,12 @@ type Source struct {
 	Kind     Kind
 	Language Language
 	Handler  string // "" when nothing in there says it
+	// Runtime is the identifier that the code says it is for; "" leaves it open.
+	Runtime string
 	// Architecture is that of the program ("x86_64", "arm64"); "" when the code
 	// does not depend on it or is yet to be built.
 	Architecture string
-	// Builds is true when Pack compiles: the result is for the architecture asked for.
+	// Builds is true when Pack compiles: a program is for the architecture asked for.
 	Builds bool
 }
 
@@ -122,13 +124,24 @@ func lookFolder(path string) (*Source, error) {
 		s.Language, s.Handler, s.Builds = Go, "bootstrap", true
 		return s, nil
 	}
+	project, err := dotnetProject(path)
+	if err != nil {
+		return nil, err
+	}
+	if project != "" {
+		return s, s.lookDotnet(project)
+	}
+	if javaSourceOf(path) != "" {
+		s.Language, s.Builds = Java, true
+		s.Handler, err = handlerOfSources(path)
+		return s, err
+	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = root.Close() }() // nothing was written
-	s.Language, s.Handler, err = find(root.FS())
-	return s, err
+	return s, s.find(root.FS())
 }
 
 func lookZip(path string, r io.ReaderAt, size int64) (*Source, error) {
@@ -137,8 +150,7 @@ func lookZip(path string, r io.ReaderAt, size int64) (*Source, error) {
 		return nil, fmt.Errorf("%s cannot be read as a zip: %w", path, err)
 	}
 	s := &Source{Path: path, Kind: Zip}
-	s.Language, s.Handler, err = find(z)
-	if err != nil {
+	if err := s.find(z); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if s.Language == Provided {

@@ -18,7 +18,7 @@ import (
 var starters embed.FS
 
 // Starters gives the languages that WriteStarter knows.
-func Starters() []string { return []string{"go", "python", "node", "shell"} }
+func Starters() []string { return []string{"go", "python", "node", "ruby", "java", "dotnet", "shell"} }
 
 // WriteStarter writes the starter of a language into dir, which it makes if need
 // be, and gives the names of the files. It never overwrites: when one of the files

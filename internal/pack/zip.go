@@ -37,7 +37,9 @@ var ignored = []string{
 type Options struct {
 	Architecture string   // for what Pack compiles; "x86_64" or "arm64"
 	Exclude      []string // more names or patterns (path.Match) of entries to leave out, by base name or by path
-	Talk         io.Writer
+	// Runtime is the identifier that Java is compiled for; "" leaves it to the compiler.
+	Runtime string
+	Talk    io.Writer
 }
 
 // Pack makes the zip of the source. Equal files give equal bytes, whatever their
@@ -49,7 +51,7 @@ func (s *Source) Pack(ctx context.Context, o Options) ([]byte, error) {
 	case s.Kind == Zip:
 		out, err = os.ReadFile(s.Path)
 	case s.Builds:
-		out, err = s.packGo(ctx, o)
+		out, err = s.packBuilt(ctx, o)
 	case s.Kind == Program:
 		out, err = s.packFile("bootstrap", 0o755)
 	case s.Kind == Script:

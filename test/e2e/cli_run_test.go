@@ -262,7 +262,8 @@ func TestEachStarterRunsAsInitWroteIt(t *testing.T) {
 	needPython(t)
 	needNode(t)
 	data := t.TempDir()
-	for _, language := range []string{"go", "python", "node", "shell"} {
+	needJDK(t)
+	for _, language := range []string{"go", "python", "node", "java", "shell"} {
 		dir := filepath.Join(t.TempDir(), language)
 		if code, _, talk := kiln(t, nil, "init", dir, "--lang", language); code != 0 {
 			t.Fatalf("init: %d %s", code, talk)
