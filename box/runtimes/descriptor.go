@@ -19,7 +19,7 @@ type descriptor struct {
 	Identifier string            `json:"identifier"`
 	Family     string            `json:"family"`
 	Version    string            `json:"version"`
-	System     string            `json:"system"`  // what AWS runs it on
+	System     string            `json:"system"` // what AWS runs it on
 	Command    []string          `json:"command"`
 	Heap       string            `json:"heap"`
 	Env        map[string]string `json:"env"`
