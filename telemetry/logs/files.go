@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -56,6 +57,11 @@ type file struct {
 	buffer   []byte
 	buffered int64
 	numbers  map[*telemetry.Source]int
+	number   int64     // of the last file that was begun
+	begun    time.Time // when that was
+	about    about
+	unsaved  bool                         // about is not in its file
+	clients  map[string]*telemetry.Source // of the streams that clients put records into
 }
 
 // openFiles reads which groups there are. Files beyond the number of rotated ones
@@ -72,6 +78,10 @@ func openFiles(root *os.Root, limit int64, rotated int, log *slog.Logger) (*file
 		return nil, fmt.Errorf("listing the log directory: %w", err)
 	}
 	for _, n := range names {
+		if strings.HasSuffix(n, aboutSuffix) {
+			fs.adoptAbout(n)
+			continue
+		}
 		name, age, ok := parseName(n)
 		switch {
 		case !ok:
@@ -100,21 +110,50 @@ func (fs *files) adopt(filename, name string) {
 		fs.log.Warn("a log file has another group's name", "file", filename, "group", h.Group)
 		return
 	}
-	if fs.groups[key] == nil {
-		f := &file{key: key, name: name}
-		for age := range fs.rotated + 1 {
-			info, err := fs.root.Stat(f.file(age))
-			if err != nil {
-				continue
-			}
-			if age == 0 {
-				f.size = info.Size()
-			}
-			if info.ModTime().After(f.written) {
-				f.written = info.ModTime()
-			}
-		}
+	if f := fs.groups[key]; f == nil || f.number == 0 {
+		fs.look(fs.group(key))
+	}
+}
+
+// group gives a group, which is made when there is none.
+func (fs *files) group(key groupKey) *file {
+	f := fs.groups[key]
+	if f == nil {
+		f = &file{key: key, name: nameOf(key)}
 		fs.groups[key] = f
+	}
+	return f
+}
+
+// look finds out what files a group has.
+func (fs *files) look(f *file) {
+	f.number = base
+	for age := range fs.rotated + 1 {
+		info, err := fs.root.Stat(f.file(age))
+		if err != nil {
+			continue
+		}
+		if age == 0 {
+			f.size = info.Size()
+		}
+		if info.ModTime().After(f.written) {
+			f.written = info.ModTime()
+		}
+		h, err := fs.head(f.file(age))
+		if err != nil {
+			continue // it holds nothing
+		}
+		f.number = max(f.number, h.Number)
+		begun := info.ModTime()
+		if h.At != 0 {
+			begun = time.UnixMilli(h.At)
+		}
+		if age == 0 {
+			f.begun = begun
+		}
+		if f.about.Created.IsZero() {
+			f.about.Created = begun // the oldest file's is read last
+		}
 	}
 }
 
@@ -143,8 +182,8 @@ func (fs *files) add(r *Record, source *telemetry.Source) {
 	key := groupKey{source.Function.Scope, source.Group}
 	f := fs.groups[key]
 	if f == nil {
-		f = &file{key: key, name: nameOf(key)}
-		fs.groups[key] = f
+		f = fs.group(key)
+		f.about.Created, f.unsaved = time.Now(), true
 	}
 	if len(f.buffer) == 0 {
 		fs.dirty = append(fs.dirty, f)
@@ -161,7 +200,8 @@ func (fs *files) add(r *Record, source *telemetry.Source) {
 
 // begin writes the head of a new file.
 func (f *file) begin() {
-	f.buffer = appendJSON(f.buffer, head{format, f.key.Account, f.key.Region, f.key.group})
+	f.number, f.begun = max(f.number, base)+1, time.Now()
+	f.buffer = appendJSON(f.buffer, head{format, f.key.Account, f.key.Region, f.key.group, f.number, f.begun.UnixMilli()})
 	f.numbers = nil
 }
 
@@ -220,6 +260,11 @@ func (fs *files) write(f *file) {
 		f.numbers = nil // what names the sources may be lost
 	} else {
 		f.lost, f.torn = 0, false
+	}
+	if f.unsaved {
+		if err := fs.save(f); err != nil {
+			fs.log.Error("what is said of a log group cannot be kept", "group", f.key.group, "error", err)
+		}
 	}
 	f.written, f.buffered = time.Now(), 0
 	if cap(f.buffer) > 64<<10 {
@@ -323,6 +368,9 @@ func (fs *files) delete(scope kiln.Scope, group string) error {
 			return fmt.Errorf("deleting the log group %s: %w", group, err)
 		}
 	}
+	if err := fs.remove(f.name + aboutSuffix); err != nil {
+		return fmt.Errorf("deleting the log group %s: %w", group, err)
+	}
 	delete(fs.groups, f.key)
 	return nil
 }
@@ -334,7 +382,7 @@ func (fs *files) list(scope kiln.Scope) []Group {
 		if !f.key.in(scope) {
 			continue
 		}
-		g := Group{Scope: f.key.Scope, Name: f.key.group, Written: f.written}
+		g := Group{Scope: f.key.Scope, Name: f.key.group, Written: f.written, Created: f.about.Created, Days: f.about.Days, Tags: maps.Clone(f.about.Tags)}
 		for age := range fs.rotated + 1 {
 			if info, err := fs.root.Stat(f.file(age)); err == nil {
 				g.Bytes += info.Size()

@@ -1,15 +1,14 @@
 package logs
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"kiln"
@@ -61,6 +60,10 @@ type snapshot struct {
 	key   groupKey
 	files []*os.File
 	sizes []int64
+	ages  []int
+	veil  veil
+	// streams are those that clients have made, and when.
+	streams map[string]int64
 }
 
 // closeAll closes the files of some snapshots.
@@ -83,20 +86,30 @@ func (fs *files) snapshot(q Query) ([]*snapshot, error) {
 	slices.SortFunc(groups, func(a, b *file) int { return b.written.Compare(a.written) })
 	var opened []*snapshot
 	for _, f := range groups[:min(len(groups), mostGroups)] {
-		s := &snapshot{key: f.key}
-		opened = append(opened, s)
-		for age := fs.rotated; age >= 0; age-- {
-			if err := s.add(fs.root, f.file(age), q.Since); err != nil {
-				closeAll(opened)
-				return nil, fmt.Errorf("reading the log group %s: %w", f.key.group, err)
-			}
+		s, err := fs.snapshotOf(f, q.Since)
+		if err != nil {
+			closeAll(opened)
+			return nil, err
 		}
+		opened = append(opened, s)
 	}
 	return opened, nil
 }
 
+// snapshotOf opens the files of one group that were written to since.
+func (fs *files) snapshotOf(f *file, since time.Time) (*snapshot, error) {
+	s := &snapshot{key: f.key, veil: f.veil(time.Now()), streams: maps.Clone(f.about.Streams)}
+	for age := fs.rotated; age >= 0; age-- {
+		if err := s.add(fs.root, f.file(age), age, since); err != nil {
+			closeAll([]*snapshot{s})
+			return nil, fmt.Errorf("reading the log group %s: %w", f.key.group, err)
+		}
+	}
+	return s, nil
+}
+
 // add opens one file, if it exists and was written to since.
-func (s *snapshot) add(root *os.Root, name string, since time.Time) error {
+func (s *snapshot) add(root *os.Root, name string, age int, since time.Time) error {
 	f, err := root.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -109,7 +122,7 @@ func (s *snapshot) add(root *os.Root, name string, since time.Time) error {
 		_ = f.Close() // it was only read
 		return err
 	}
-	s.files, s.sizes = append(s.files, f), append(s.sizes, info.Size())
+	s.files, s.sizes, s.ages = append(s.files, f), append(s.sizes, info.Size()), append(s.ages, age)
 	return nil
 }
 
@@ -156,7 +169,7 @@ func (s *snapshot) read(q *Query, limit int) ([]Record, error) {
 	have := 0
 	for i := len(s.files) - 1; i >= 0 && have < limit; i-- {
 		t := tail{limit: limit - have}
-		if err := t.scan(io.NewSectionReader(s.files[i], 0, s.sizes[i]), q); err != nil {
+		if err := t.scan(io.NewSectionReader(s.files[i], 0, s.sizes[i]), s.ages[i], q, &s.veil); err != nil {
 			return nil, fmt.Errorf("reading the log group %s: %w", s.key.group, err)
 		}
 		part := t.records(s.key)
@@ -178,53 +191,27 @@ type tail struct {
 // match is one line and the source that its number stood for.
 type match struct {
 	raw    []byte
-	source source
+	source *source
 }
 
 // scan goes through a file from its beginning.
-func (t *tail) scan(r io.Reader, q *Query) error {
-	in := bufio.NewReaderSize(r, longestLine)
-	since := int64(-1 << 63)
-	if !q.Since.IsZero() {
-		since = q.Since.UnixMicro()
-	}
+func (t *tail) scan(r io.Reader, age int, q *Query, v *veil) error {
+	since := micro(q.Since, math.MinInt64)
 	var request []byte
 	if q.RequestID != "" {
 		request = telemetry.AppendString([]byte(`,"r":`), q.RequestID)
 	}
-	sources := map[int]source{}
-	for {
-		raw, err := in.ReadSlice('\n')
-		for tooLong := errors.Is(err, bufio.ErrBufferFull); tooLong; {
-			raw = nil
-			_, err = in.ReadSlice('\n')
-			tooLong = errors.Is(err, bufio.ErrBufferFull)
+	return walk(r, age, func(l *found) bool {
+		if l.time >= since && (request == nil || bytes.Contains(l.raw, request)) && (q.Stream == "" || q.Stream == l.source.Stream) && v.shows(l) {
+			t.add(l.raw, l.source)
 		}
-		if err != nil { // without its newline the last line is torn, or being written
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		switch {
-		case bytes.HasPrefix(raw, []byte(`{"t":`)):
-			if at, number, ok := timeAndSource(raw); ok && at >= since && (request == nil || bytes.Contains(raw, request)) {
-				if src := sources[number]; q.Stream == "" || q.Stream == src.Stream {
-					t.add(raw, src)
-				}
-			}
-		case bytes.HasPrefix(raw, []byte(`{"src":`)):
-			var s source
-			if json.Unmarshal(raw, &s) == nil {
-				sources[s.Number] = s
-			}
-		}
-	}
+		return true
+	})
 }
 
 // add keeps a copy of a line and lets the oldest go when there are too many or they
 // are too long together.
-func (t *tail) add(raw []byte, src source) {
+func (t *tail) add(raw []byte, src *source) {
 	t.lines = append(t.lines, match{bytes.Clone(raw), src})
 	t.size += len(raw)
 	for len(t.lines) > t.limit || t.size > 2*mostBytes {
@@ -239,34 +226,9 @@ func (t *tail) records(key groupKey) []Record {
 	records := make([]Record, 0, len(t.lines))
 	for i := range t.lines {
 		m := &t.lines[i]
-		var l line
-		if json.Unmarshal(m.raw, &l) != nil {
-			continue
+		if r, ok := m.source.record(key, m.raw); ok {
+			records = append(records, r)
 		}
-		records = append(records, Record{
-			Time: time.UnixMicro(l.Time), Type: telemetry.Type(l.Kind),
-			Function: kiln.FunctionID{Scope: key.Scope, Name: m.source.Function}, Version: m.source.Version,
-			Group: key.group, Stream: m.source.Stream, RequestID: l.RequestID, Text: l.Text,
-		})
 	}
 	return records
-}
-
-// timeAndSource reads the two numbers that every line begins with.
-func timeAndSource(raw []byte) (at int64, number int, ok bool) {
-	rest := raw[len(`{"t":`):]
-	comma := bytes.IndexByte(rest, ',')
-	if comma < 0 {
-		return 0, 0, false
-	}
-	at, err := strconv.ParseInt(string(rest[:comma]), 10, 64)
-	if err != nil {
-		return 0, 0, false
-	}
-	rest, ok = bytes.CutPrefix(rest[comma:], []byte(`,"s":`))
-	if comma = bytes.IndexByte(rest, ','); !ok || comma < 0 {
-		return 0, 0, false
-	}
-	number, err = strconv.Atoi(string(rest[:comma]))
-	return at, number, err == nil
 }

@@ -117,6 +117,9 @@ func (s *Store) write() {
 	defer close(s.ended)
 	linger := time.NewTimer(s.o.Linger)
 	linger.Stop()
+	hourly := time.NewTicker(time.Hour)
+	defer hourly.Stop()
+	s.files.retire(time.Now())
 	for {
 		select {
 		case <-s.queue.ready:
@@ -125,6 +128,9 @@ func (s *Store) write() {
 			s.drain()
 		case <-linger.C:
 			s.drain()
+		case now := <-hourly.C:
+			s.drain()
+			s.files.retire(now)
 		case do := <-s.requests:
 			s.drain()
 			do()
@@ -197,6 +203,9 @@ type Group struct {
 	Name    string
 	Bytes   int64 // of all its files
 	Written time.Time
+	Created time.Time
+	Days    int // how long records are kept; 0 is as long as there is room
+	Tags    map[string]string
 }
 
 // Groups lists the groups of a scope by name; of the zero scope: all.

@@ -201,8 +201,8 @@ func TestGroupsAreListedAndDeleted(t *testing.T) {
 	if err := s.DeleteGroup(home, "/aws/lambda/f"); kiln.CodeOf(err) != kiln.NotFound {
 		t.Errorf("deleting it again: %v", err)
 	}
-	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 3 {
-		t.Errorf("files %v, want the three of the other group", files)
+	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 4 {
+		t.Errorf("files %v, want the three of the other group and what is said of it", files)
 	}
 	s.Emit(print(source("f", "s"), "", "anew"))
 	same(t, read(t, s, logs.Query{Group: "/aws/lambda/f"}), []string{"anew"})
@@ -236,7 +236,7 @@ func TestFilesAreRotatedAndBounded(t *testing.T) {
 			t.Fatalf("record %d is %+v", at, r)
 		}
 	}
-	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	files, _ := filepath.Glob(filepath.Join(dir, "*.log"))
 	var size int64
 	for _, f := range files {
 		info, err := os.Stat(f)
@@ -251,7 +251,7 @@ func TestFilesAreRotatedAndBounded(t *testing.T) {
 	same(t, read(t, s, logs.Query{Group: "/aws/lambda/f", Limit: 2}), []string{"line 02998", "line 02999"})
 	_ = s.Close()
 	again := open(t, dir, logs.Options{FileBytes: limit, Rotated: 1})
-	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 2 {
+	if files, _ := filepath.Glob(filepath.Join(dir, "*.log")); len(files) != 2 {
 		t.Errorf("%v are left for one rotated file", files)
 	}
 	same(t, read(t, again, logs.Query{Group: "/aws/lambda/f", Limit: 1}), []string{"line 02999"})
