@@ -206,6 +206,62 @@ func TestRequestsAreSignedAsTheAccountInItsRegion(t *testing.T) {
 	}
 }
 
+func TestAKeyOfAUserIsTakenFromTheVariables(t *testing.T) {
+	f := fakeServer(t, map[string]http.HandlerFunc{"GET /2015-03-31/functions": says(200, "", map[string]any{"Functions": []any{}})})
+	const own, aws = "KILN_ACCESS_KEY_ID=AKIAKILN KILN_SECRET_ACCESS_KEY=s", "AWS_ACCESS_KEY_ID=AKIAAWS AWS_SECRET_ACCESS_KEY=s AWS_SESSION_TOKEN=t"
+	for _, c := range []struct{ name, env, args, want string }{
+		{"kiln's", own, "ls", "AKIAKILN"},
+		{"kiln's before AWS's", own + " " + aws, "ls", "AKIAKILN"},
+		{"AWS's", aws, "ls", "AKIAAWS"},
+		{"AWS's, but an account was named", aws, "ls --account 111122223333", "111122223333"},
+		{"AWS's, but an account was named in a variable", aws + " KILN_ACCOUNT=111122223333", "ls", "111122223333"},
+		{"AWS's, which are no user's", "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test", "ls", "000000000000"},
+		{"none", "", "ls", "000000000000"},
+	} {
+		before := len(f.asked)
+		got := runKiln(t, append(strings.Fields(c.env), "KILN_ENDPOINT="+f.URL), "", strings.Fields(c.args)...)
+		if got.code != 0 || len(f.asked) == before || !strings.Contains(f.asked[len(f.asked)-1].authorization, "Credential="+c.want+"/") {
+			t.Errorf("%s: got %+v", c.name, got)
+		}
+	}
+	if got := runKiln(t, []string{"KILN_ACCESS_KEY_ID=AKIA", "KILN_ENDPOINT=" + f.URL}, "", "ls"); got.code != exitUsage || !strings.Contains(got.talk, "KILN_SECRET_ACCESS_KEY") {
+		t.Errorf("half a key: got %+v", got)
+	}
+}
+
+func TestUsersAreMadeShownAndChanged(t *testing.T) {
+	made := map[string]any{"account": "000000000000", "name": "ann", "arn": "arn:aws:iam::000000000000:user/ann", "created": "2026-11-24T11:00:00Z",
+		"keys": []any{map[string]any{"accessKeyId": "AKIA1", "secretAccessKey": "shh"}}, "attached": []any{"arn:aws:iam::aws:policy/AWSLambda_FullAccess"}}
+	f := fakeServer(t, map[string]http.HandlerFunc{
+		"POST /_kiln/v1/users": says(201, "", made), "GET /_kiln/v1/users": says(200, "", []any{made}), "DELETE /_kiln/v1/users/ann": says(204, "", nil),
+		"POST /_kiln/v1/users/ann/keys": says(201, "", map[string]any{"accessKeyId": "AKIA2", "secretAccessKey": "new"}), "DELETE /_kiln/v1/users/ann/keys/AKIA1": says(204, "", nil),
+		"PUT /_kiln/v1/users/ann/attached": says(204, "", nil), "PUT /_kiln/v1/users/ann/policies/p": says(204, "", nil), "DELETE /_kiln/v1/users/eve": says(404, "", map[string]any{"code": "not found", "message": "The user with name eve cannot be found."}),
+	})
+	for _, c := range []struct {
+		args, in, out, talk string
+		code                int
+	}{
+		{"user create ann --attach AWSLambda_FullAccess", "", "AWS_ACCESS_KEY_ID=AKIA1\nAWS_SECRET_ACCESS_KEY=shh\n", "shown this once", 0},
+		{"user create ann --policy x", "", "", "NAME=FILE", exitUsage},
+		{"user create", "", "", "the name of a user", exitUsage},
+		{"user ls", "", "ann   AKIA1  AWSLambda_FullAccess  2026-11-24", "", 0},
+		{"user ls -o json", "", `"accessKeyId": "AKIA1"`, "", 0},
+		{"user key create ann", "", "AWS_SECRET_ACCESS_KEY=new", "", 0},
+		{"user key rm ann AKIA1", "", "", "", 0},
+		{"user policy attach ann AdministratorAccess", "", "", "", 0},
+		{"user policy put ann p -", `{"Statement":[]}`, "", "", 0},
+		{"user policy put ann p /no/such/file", "", "", "no such file", exitUsage},
+		{"user rm ann --account 111122223333", "", "", "", 0},
+		{"user rm eve", "", "", "cannot be found", exitPlatform},
+		{"user nothing", "", "", `"nothing"`, exitUsage},
+	} {
+		got := runKiln(t, []string{"KILN_ENDPOINT=" + f.URL}, c.in, strings.Fields(c.args)...)
+		if got.code != c.code || !strings.Contains(got.out, c.out) || !strings.Contains(got.talk, c.talk) {
+			t.Errorf("%s: got %+v", c.args, got)
+		}
+	}
+}
+
 func TestNoServerIsSaidWithWhatToDo(t *testing.T) {
 	f := fakeServer(t, nil)
 	f.Close()

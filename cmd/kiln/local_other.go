@@ -21,6 +21,8 @@ func runOnce(context.Context, world, *config, *function, []byte, bool) (*answer,
 
 func openShelf(world, *config) (shelf, error) { return nil, notLinux("runtime without a server") }
 
+func resetRoot(context.Context, world, string) error { return notLinux("user reset-root") }
+
 // settle has nothing to do.
 func settle(*world) error { return nil }
 

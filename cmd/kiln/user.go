@@ -46,14 +46,9 @@ starts for the first time. A secret is shown once, when it is made.
 The name root is the account itself: it may do everything in it. A user without
 policies may do nothing.`,
 		Example: "  kiln user create ann --attach AWSLambda_FullAccess\n  kiln user policy put ann invoke policy.json",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("kiln user has no command %q; kiln user --help shows what there is", args[0])
-			}
-			return cmd.Help()
-		},
+		RunE:    needSubcommand,
 	}
-	cmd.AddCommand(userCreateCommand(w), userListCommand(w), userRemoveCommand(w), userKeyCommand(w), userPolicyCommand(w))
+	cmd.AddCommand(userCreateCommand(w), userListCommand(w), userRemoveCommand(w), userKeyCommand(w), userPolicyCommand(w), userResetCommand(w))
 	return cmd
 }
 
@@ -241,9 +236,28 @@ func userChange(w world, use, short, example string, names []string, run func(co
 	return cmd
 }
 
+// userResetCommand is `kiln user reset-root`.
+func userResetCommand(w world) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "reset-root", Short: "Replace lost root keys, in a data directory that no server uses",
+		Long: `Give the root of account 000000000000 a new key and take its older ones away. The server
+must be stopped: this works on its data directory, for whoever may read that.`,
+		Example: "  sudo kiln user reset-root\n  kiln user reset-root --data-dir /srv/kiln", Args: exactly(),
+	}
+	given := settingFlags(w, cmd, "data-dir")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, _, err := load(w, given())
+		if err != nil {
+			return err
+		}
+		return resetRoot(cmd.Context(), w, c.DataDir)
+	}
+	return cmd
+}
+
 // userKeyCommand is `kiln user key`.
 func userKeyCommand(w world) *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "Make and remove access keys", RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{Use: "key", Short: "Make and remove access keys", RunE: needSubcommand}
 	cmd.AddCommand(
 		userChange(w, "create NAME", "Make one more access key, and show its secret this once", "  kiln user key create ann", []string{"the name of a user"},
 			func(ctx context.Context, s *server, query url.Values, args []string) error {
@@ -264,7 +278,7 @@ func userKeyCommand(w world) *cobra.Command {
 
 // userPolicyCommand is `kiln user policy`.
 func userPolicyCommand(w world) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Set what users may do", RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{Use: "policy", Short: "Set what users may do", RunE: needSubcommand}
 	attached := func(method string) func(context.Context, *server, url.Values, []string) error {
 		return func(ctx context.Context, s *server, query url.Values, args []string) error {
 			query.Set("arn", policyARN(args[1]))

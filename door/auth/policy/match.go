@@ -6,14 +6,6 @@ import "strings"
 // lower case, each with its values. A key without values is not there.
 type Context map[string][]string
 
-// first gives the value of a key that has one, "" for others.
-func (c Context) first(key string) string {
-	if v := c[strings.ToLower(key)]; len(v) > 0 {
-		return v[0]
-	}
-	return ""
-}
-
 // Wildcards in a pattern that was made ready; text that comes out of a variable has
 // none.
 const (
