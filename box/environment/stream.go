@@ -155,7 +155,7 @@ func (s *stream) Cut() {
 		return
 	case <-timer.C:
 	}
-	s.end(&fault{kiln.StatusError, typeTruncated, "The runtime closed its connection before the response was complete", nil})
+	_ = s.end(&fault{kiln.StatusError, typeTruncated, "The runtime closed its connection before the response was complete", nil}) // nobody is left to be told
 }
 
 // end hands in how the answer ended.

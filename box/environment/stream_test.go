@@ -159,7 +159,8 @@ func TestStreamsThatFail(t *testing.T) {
 				_ = p.main.Close()
 				p.main = nil
 				<-p.ctx.Done()
-			}, body: "part", code: "Runtime.TruncatedResponse", payload: `{"errorType":"Runtime.TruncatedResponse","errorMessage":"RequestId: ID Error: The runtime closed its connection before the response was complete"}`,
+			}, options: func(o *environment.Options) { o.Version.Config.Timeout = 500 * time.Millisecond },
+			body: "part", code: "Runtime.TruncatedResponse", payload: `{"errorType":"Runtime.TruncatedResponse","errorMessage":"RequestId: ID Error: The runtime closed its connection before the response was complete"}`,
 		},
 		"too many bytes": {
 			handle: func(_ *proc, _ *reply, write func(string)) {
