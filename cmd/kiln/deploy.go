@@ -250,7 +250,7 @@ func (d *deployment) create(ctx context.Context) (*client.FunctionConfiguration,
 	if f.Environment != nil {
 		in.Environment = &client.Environment{Variables: f.Environment}
 	}
-	in.Layers, in.Tags = f.Layers, f.tags()
+	in.Layers, in.Tags, in.LoggingConfig = f.Layers, f.tags(), f.Log.wanted(nil)
 	d.asImage(in)
 	if _, err := d.CreateFunction(ctx, in); err != nil {
 		return nil, err
@@ -338,6 +338,9 @@ func (d *deployment) differences(c *client.FunctionConfiguration) (*client.Updat
 	}
 	if f.Environment != nil && !maps.Equal(f.Environment, have) {
 		in.Environment, changed = &client.Environment{Variables: f.Environment}, true
+	}
+	if log := f.Log.wanted(c.LoggingConfig); log != nil {
+		in.LoggingConfig, changed = log, true
 	}
 	var layers []string
 	for _, l := range c.Layers {

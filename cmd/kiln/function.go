@@ -25,8 +25,9 @@ type function struct {
 	Timeout                                                 time.Duration
 	Environment                                             map[string]string // nil is not said
 	Exclude                                                 []string
-	CPU, Network, SigTERM                                   string   // "" is not said
-	URL                                                     string   // "" is not said
+	CPU, Network, SigTERM                                   string // "" is not said
+	URL                                                     string // "" is not said
+	Log                                                     logSettings
 	Layers                                                  []string // as the user wrote them; nil is not said
 
 	source *pack.Source // nil for an image
@@ -54,6 +55,11 @@ func functionKeys() []functionKey {
 		{"cpu", "strict|burst", "how it shares the processor, given when it is created (default: as the server says)", cpuMode},
 		{"network", "outbound|none", "none lets it open no connections to the outside, given when it is created (default outbound)", networkMode},
 		{"sigterm", "on|off", "on has it told of its end by SIGTERM, without an extension that asks for it, given when it is created (default off)", sigtermMode},
+		{"log-format", "text|json", "form of the log; json has levels (default text)", logFormat},
+		{"log-level", "LEVEL", "with json, the lowest level that is kept of what the function writes: trace, debug, info, warn, error or fatal (default info)",
+			logLevel(func(f *function) *string { return &f.Log.Application }, kiln.LevelTrace, kiln.LevelDebug, kiln.LevelInfo, kiln.LevelWarn, kiln.LevelError, kiln.LevelFatal)},
+		{"system-log-level", "LEVEL", "with json, the lowest level that is kept of what the platform says: debug, info or warn (default info)",
+			logLevel(func(f *function) *string { return &f.Log.System }, kiln.LevelDebug, kiln.LevelInfo, kiln.LevelWarn)},
 		{"url", "buffered|stream|off", "web address of the function: buffered sends its answer whole, stream while it is written, off takes it away", urlWish},
 		{"role", "ARN", "execution role that the function is told of (default: one named kiln)", func(f *function, s string) error { f.Role = s; return nil }},
 	}

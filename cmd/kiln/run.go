@@ -22,7 +22,7 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
   kiln run . --event event.json --memory 1769 --timeout 30s`,
 		Args: exactly("a folder, a zip or a program"),
 	}
-	read := functionFlags(cmd, "role", "network", "url") // whose flag is the server's here
+	read := functionFlags(cmd, "role", "network", "url", "log-format", "log-level") // whose flag is the server's here
 	given := settingFlags(w, cmd, "data-dir", "sandbox", "network", "cpu-mode", "log-level")
 	event := cmd.Flags().StringP("event", "e", "", "the event: `FILE` or - for stdin (default none)")
 	quiet := cmd.Flags().BoolP("quiet", "q", false, "no log on stderr")
