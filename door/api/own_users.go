@@ -83,7 +83,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request, account stri
 			return
 		}
 	}
-	u, key, err := s.o.Accounts.CreateUser(r.Context(), account, in.Name)
+	_, key, err := s.o.Accounts.CreateUser(r.Context(), account, in.Name)
 	if err != nil {
 		s.denied(w, err)
 		return
@@ -98,7 +98,8 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request, account stri
 		s.denied(w, errors.Join(err, s.o.Accounts.DeleteUser(r.Context(), account, in.Name)))
 		return
 	}
-	if u, err = s.o.Accounts.User(account, in.Name); err != nil {
+	u, err := s.o.Accounts.User(account, in.Name)
+	if err != nil {
 		s.denied(w, err)
 		return
 	}

@@ -45,9 +45,9 @@ var rows = []row{
 	{path: "/healthz", methods: "GET, HEAD", open: true, match: exactly("/healthz"), serve: (*Server).healthy},
 	{path: "/readyz", methods: "GET, HEAD", open: true, match: exactly("/readyz"), serve: (*Server).ready},
 
-	{path: "/_kiln/v1/version", service: "lambda", subject: "Server", methods: "GET, HEAD", match: exactly("/_kiln/v1/version"), serve: (*Server).version},
+	{path: "/_kiln/v1/version", service: "lambda", methods: "GET, HEAD", match: exactly("/_kiln/v1/version"), serve: (*Server).version},
 	{path: "/_kiln/v1/doctor", service: "lambda", subject: "Server", shared: true, methods: "GET, HEAD", match: exactly("/_kiln/v1/doctor"), serve: (*Server).doctor},
-	{path: "/_kiln/v1/runtimes", service: "lambda", subject: "Runtimes", shared: true, methods: "GET, HEAD", match: exactly("/_kiln/v1/runtimes"), serve: (*Server).listRuntimes},
+	{path: "/_kiln/v1/runtimes", service: "lambda", subject: "Runtimes", methods: "GET, HEAD", match: exactly("/_kiln/v1/runtimes"), serve: (*Server).listRuntimes},
 	{path: "/_kiln/v1/runtimes/{id}", service: "lambda", subject: "Runtimes", shared: true, methods: "POST, DELETE", match: below("/_kiln/v1/runtimes/"), serve: (*Server).changeRuntime},
 	{path: "/_kiln/v1/logs", service: "lambda", subject: "Logs", methods: "GET, HEAD", match: exactly("/_kiln/v1/logs"), serve: (*Server).logs},
 	{path: "/_kiln/v1/environments", service: "lambda", subject: "Environments", shared: true, methods: "GET, HEAD", match: exactly("/_kiln/v1/environments"), serve: (*Server).environments},

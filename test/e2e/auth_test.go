@@ -320,3 +320,24 @@ func verdict(t testing.TB, r *http.Request) string {
 	_ = json.Unmarshal(body, &e) // an answer that is no refusal has no message
 	return strings.Join([]string{resp.Status[:3], resp.Header.Get("X-Amzn-Errortype"), e.Message}, " ")
 }
+
+func TestWhoMayUseLambdaDeploysWithTheCommandLine(t *testing.T) {
+	py := needPython(t)
+	s := start(t, "--auth", "on")
+	ann := newUser(t, s, rootKey(t, s), "ann", "--attach", "AWSLambda_FullAccess")
+	dir := write(t, map[string]string{"app.py": "def handler(event, context):\n    print('hello')\n    return event\n"})
+	for _, c := range []struct{ args, want string }{
+		{"deploy " + dir + " --name mine --runtime " + py + " --handler app.handler", ""},
+		{"invoke mine --payload [1]", "[1]"},
+		{"logs mine", "hello"},
+		{"ls", "mine"},
+		{"rm mine", "mine"},
+	} {
+		if code, out, talk := kiln(t, ann.environ(s), strings.Fields(c.args)...); code != 0 || !strings.Contains(out, c.want) {
+			t.Errorf("kiln %s: %d\n%s%s", c.args, code, out, talk)
+		}
+	}
+	if code, _, talk := kiln(t, ann.environ(s), "runtime", "rm", "nodejs22.x"); code == 0 || !strings.Contains(talk, "kiln:ChangeRuntimes") {
+		t.Errorf("ann changes the server: %d %s", code, talk)
+	}
+}

@@ -139,9 +139,9 @@ var aws = func() map[string]*Managed {
 	for arn, statement := range map[string]string{
 		"AdministratorAccess":                                   `"Action":"*"`,
 		"PowerUserAccess":                                       `"NotAction":["iam:*","organizations:*","account:*"]`,
-		"ReadOnlyAccess":                                        `"Action":["lambda:Get*","lambda:List*","logs:Get*","logs:Describe*","logs:Filter*","logs:StartLiveTail","iam:Get*","iam:List*","kiln:Get*","kiln:List*"]`,
-		"AWSLambda_FullAccess":                                  `"Action":["lambda:*","iam:GetPolicy","iam:GetPolicyVersion","iam:GetRole","iam:GetRolePolicy","iam:ListAttachedRolePolicies","iam:ListRolePolicies","iam:ListRoles","iam:PassRole","logs:DescribeLogGroups","logs:DescribeLogStreams","logs:FilterLogEvents","logs:GetLogEvents","logs:StartLiveTail"]`,
-		"AWSLambda_ReadOnlyAccess":                              `"Action":["lambda:Get*","lambda:List*","iam:GetPolicy","iam:GetPolicyVersion","iam:GetRole","iam:GetRolePolicy","iam:ListAttachedRolePolicies","iam:ListRolePolicies","iam:ListRoles","logs:DescribeLogGroups","logs:FilterLogEvents","logs:GetLogEvents"]`,
+		"ReadOnlyAccess":                                        `"Action":["lambda:Get*","lambda:List*","logs:Get*","logs:Describe*","logs:Filter*","logs:StartLiveTail","iam:Get*","iam:List*","kiln:Get*"]`,
+		"AWSLambda_FullAccess":                                  `"Action":["lambda:*","kiln:GetFunctions","kiln:ChangeFunctions","kiln:GetLogs","kiln:GetRuntimes","iam:GetPolicy","iam:GetPolicyVersion","iam:GetRole","iam:GetRolePolicy","iam:ListAttachedRolePolicies","iam:ListRolePolicies","iam:ListRoles","iam:PassRole","logs:DescribeLogGroups","logs:DescribeLogStreams","logs:FilterLogEvents","logs:GetLogEvents","logs:StartLiveTail"]`,
+		"AWSLambda_ReadOnlyAccess":                              `"Action":["lambda:Get*","kiln:GetFunctions","kiln:GetLogs","kiln:GetRuntimes","lambda:List*","iam:GetPolicy","iam:GetPolicyVersion","iam:GetRole","iam:GetRolePolicy","iam:ListAttachedRolePolicies","iam:ListRolePolicies","iam:ListRoles","logs:DescribeLogGroups","logs:FilterLogEvents","logs:GetLogEvents"]`,
 		"service-role/AWSLambdaRole":                            `"Action":["lambda:InvokeFunction"]`,
 		"service-role/AWSLambdaBasicExecutionRole":              `"Action":[` + logs + `]`,
 		"service-role/AWSLambdaVPCAccessExecutionRole":          `"Action":[` + logs + `,` + network + `]`,
