@@ -49,7 +49,31 @@ func (s *Server) permit(ctx context.Context, operation string, in any) error {
 		return s.fault(ctx, err)
 	}
 	c.granted = w.Owner
+	if err := s.permitLayers(c, in); err != nil {
+		return err
+	}
 	return s.permitRole(c, in)
+}
+
+// permitLayers refuses layers for a function that the caller may not read.
+func (s *Server) permitLayers(c *call, in any) error {
+	var arns []string
+	switch in := in.(type) {
+	case *lambda.CreateFunctionRequest:
+		arns = in.Layers
+	case *lambda.UpdateFunctionConfigurationRequest:
+		arns = in.Layers
+	}
+	for _, arn := range arns {
+		a := auth.Act{Action: "lambda:GetLayerVersion", Resource: arn}
+		if err := s.aimAtLayer(&a); err != nil {
+			return err
+		}
+		if err := s.gate.Authorize(c.Identity, c.request, a); err != nil {
+			return s.fault(c.request.Context(), err)
+		}
+	}
+	return nil
 }
 
 // wish says what an operation with its input is about.
@@ -74,6 +98,9 @@ func (s *Server) wish(c *call, operation string, in any) (*wish, error) {
 		f := fields{reflect.ValueOf(in).Elem()}
 		name, qualifier = f.text("FunctionName"), f.pointer("Qualifier")
 		w.fill(c, f)
+		if err := s.aimAtLayer(&w.Act); err != nil {
+			return nil, err
+		}
 		if unbound[operation] {
 			if ref, err := kiln.ParseReference(c.Scope, name); err == nil {
 				w.Keys["lambda:functionarn"] = []string{ref.ID.QualifiedARN(ref.Qualifier)}
@@ -106,6 +133,28 @@ func (s *Server) aim(w *wish, ref kiln.Reference) error {
 	}
 	var err error
 	w.Policy, err = s.resources.Of(ref.ID, ref.Qualifier)
+	return err
+}
+
+// aimAtLayer gives an act about a layer version, or a layer, its owner and its policy.
+func (s *Server) aimAtLayer(a *auth.Act) error {
+	id, number, ok := kiln.ParseLayerARN(a.Resource)
+	if !ok {
+		return nil
+	}
+	a.Owner = id.Account
+	if number == 0 {
+		return nil
+	}
+	v, err := s.o.Catalog.LayerVersion(id, number)
+	if err != nil {
+		return nil // which only those are told who may ask for it
+	}
+	text := v.PolicyDocument()
+	if text == "" {
+		return nil
+	}
+	a.Policy, err = policy.Parse(policy.Resource, []byte(text))
 	return err
 }
 
@@ -153,8 +202,8 @@ func (w *wish) fill(c *call, f fields) {
 		for _, member := range []string{"Arn", "Resource", "ResourceArn", "CodeSigningConfigArn", "DurableExecutionArn"} {
 			if arn := f.text(member); arn != "" {
 				w.Resource = arn
-				if parts := strings.SplitN(arn, ":", 6); member != "Arn" && len(parts) == 6 {
-					w.Owner = parts[4] // the policy of a layer is asked by its operations
+				if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 {
+					w.Owner = parts[4]
 				}
 			}
 		}

@@ -290,6 +290,38 @@ func TestInsideAFunctionMayWhatItsRoleMay(t *testing.T) {
 	}
 }
 
+func TestLayersAreForThoseWhomTheyLetIn(t *testing.T) {
+	g := newGuarded(t)
+	root, other := g.user(account, "root"), g.user(stranger2, "root")
+	ann := g.user(account, "ann", `"Action":["lambda:CreateFunction","iam:PassRole"],"Resource":"*"`)
+	away := g.user(stranger2, "away", `"Action":"lambda:GetLayerVersion","Resource":"*"`)
+	g.role("any")
+	made := wants(t, "publish", root.do("POST", "/2018-10-31/layers/l/versions", `{"Content":{"ZipFile":"`+code(t, "layer")+`"}}`), 201).members(t)
+	layer := made["LayerVersionArn"].(string)
+	with := request(t, "f", map[string]any{"Layers": []string{layer}})
+	refused(t, "who may not read it", ann.do("POST", "/2015-03-31/functions", with), 403, "AccessDeniedException",
+		notAuthorized("arn:aws:iam::"+account+":user/ann", "lambda:GetLayerVersion", layer, " because no identity-based policy allows the lambda:GetLayerVersion action"))
+	wants(t, "who may", root.do("POST", "/2015-03-31/functions", with), 201)
+	g.settle()
+	find := "/2018-10-31/layers?find=LayerVersion&Arn=" + strings.ReplaceAll(layer, ":", "%3A")
+	for _, who := range []signer{other, away} {
+		if got := who.do("GET", find, ""); got.status != 403 || !strings.Contains(got.message(), "no resource-based policy allows the lambda:GetLayerVersion action") {
+			t.Errorf("another account: %d %s", got.status, got.body)
+		}
+	}
+	wants(t, "share", root.do("POST", "/2018-10-31/layers/l/versions/1/policy", `{"StatementId":"s","Action":"lambda:GetLayerVersion","Principal":"`+stranger2+`"}`), 201)
+	for _, who := range []signer{other, away} {
+		wants(t, "shared", who.do("GET", find, ""), 200)
+	}
+	nobody := g.user(stranger2, "nobody")
+	if got := nobody.do("GET", find, ""); got.status != 403 || !strings.Contains(got.message(), "no identity-based policy") {
+		t.Errorf("shared with the account, which does not let its user: %d %s", got.status, got.body)
+	}
+	if got := away.do("DELETE", "/2018-10-31/layers/"+strings.ReplaceAll(strings.TrimSuffix(layer, ":1"), ":", "%3A")+"/versions/1", ""); got.status != 403 {
+		t.Errorf("shared is not given away: %d %s", got.status, got.body)
+	}
+}
+
 func signedAs(account string) string {
 	return "AWS4-HMAC-SHA256 Credential=" + account + "/20260101/" + region + "/lambda/aws4_request, SignedHeaders=host, Signature=0"
 }
