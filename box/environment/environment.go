@@ -221,7 +221,7 @@ func (e *Environment) Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.O
 	case e.messages <- message{kind: bring, call: c}:
 	case <-ctx.Done():
 		return nil, unavailable(ctx.Err())
-	case <-e.over:
+	case <-e.quiet:
 		return nil, unavailable(nil)
 	}
 	if !e.attend(c) {
@@ -235,7 +235,7 @@ func (e *Environment) Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.O
 func (e *Environment) Rest() {
 	select {
 	case e.messages <- message{kind: rest}:
-	case <-e.over:
+	case <-e.quiet:
 	}
 }
 

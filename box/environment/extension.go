@@ -89,7 +89,7 @@ func (x *extension) listen(l *listener) {
 	if x.listener != nil {
 		x.listener.told <- news{err: errLifeOver}
 	}
-	x.listener = l
+	x.listener, x.given = l, nil
 	if x.pending != nil {
 		x.give(x.pending)
 		return

@@ -182,10 +182,10 @@ func (e *Environment) admitInternal(r rapi.Registration, taken bool) *rapi.Refus
 		return &rapi.Refusal{Status: 403, Type: "Extension." + errorType, Message: message}
 	}
 	switch {
-	case r.Shutdown:
-		return refuse("InvalidEventType", "SHUTDOWN: an internal extension cannot register for it")
 	case e.state == Registering || e.state == Reregistering:
 		return refuse("InvalidExtensionName", "There is no file of this name in "+extensionsDir)
+	case r.Shutdown:
+		return refuse("InvalidEventType", "SHUTDOWN: an internal extension cannot register for it")
 	case e.life.closed || !e.state.initial():
 		return refuse("RegistrationClosed", "Extension registration closed already")
 	case taken:

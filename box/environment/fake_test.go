@@ -5,12 +5,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,7 +84,7 @@ func (b *box) Start(_ context.Context, program sandbox.Program) (sandbox.Process
 	}
 	b.started++
 	b.note("start %s", strings.Join(program.Args, " "))
-	p := &proc{box: b, nth: b.started, stdout: program.Stdout, files: program.Files, env: map[string]string{}, exited: make(chan struct{}), returned: make(chan struct{})}
+	p := &proc{box: b, name: path.Base(program.Path), dir: program.Dir, signals: make(chan syscall.Signal, 8), nth: b.started, stdout: program.Stdout, files: program.Files, env: map[string]string{}, exited: make(chan struct{}), returned: make(chan struct{})}
 	for _, kv := range program.Env {
 		name, value, _ := strings.Cut(kv, "=")
 		p.env[name] = value
@@ -169,12 +169,16 @@ func (b *box) log() []string {
 // proc is one running program and its hands: a connection to the Runtime API.
 type proc struct {
 	box    *box
+	name   string // of its program's file
+	dir    string
 	nth    int // 1 is the first process of the box
 	env    map[string]string
 	stdout *os.File
 	files  map[int]*os.File
-	ctx    context.Context
-	cancel context.CancelFunc
+	// signals are those that it was sent, SIGKILL apart.
+	signals chan syscall.Signal
+	ctx     context.Context
+	cancel  context.CancelFunc
 
 	once     sync.Once
 	status   sandbox.ExitStatus
@@ -188,7 +192,30 @@ type proc struct {
 
 func (p *proc) Exited() <-chan struct{}    { return p.exited }
 func (p *proc) Status() sandbox.ExitStatus { return p.status }
-func (p *proc) Signal(int) error           { return errors.New("not in this fake") }
+
+// Signal ends the process, or lets it know.
+func (p *proc) Signal(number int) error {
+	select {
+	case <-p.exited:
+		return os.ErrProcessDone
+	default:
+	}
+	n := syscall.Signal(number)
+	p.note("%s %s", n, p.name)
+	if n == syscall.SIGKILL {
+		p.exit(sandbox.ExitStatus{Signal: number})
+		return nil
+	}
+	p.signals <- n
+	return nil
+}
+
+// note puts a line between the orders that the box got.
+func (p *proc) note(format string, args ...any) {
+	p.box.mu.Lock()
+	defer p.box.mu.Unlock()
+	p.box.note(format, args...)
+}
 
 // exit ends the process: its connections close and its context is done.
 func (p *proc) exit(s sandbox.ExitStatus) {

@@ -181,7 +181,7 @@ func (e *Environment) attend(c *call) bool {
 		case <-c.done:
 			c.settle(s)
 			return true
-		case <-e.over:
+		case <-e.quiet:
 			select {
 			case <-c.done:
 				c.settle(s)

@@ -58,6 +58,7 @@ func variables(v *kiln.Version, rt kiln.Runtime, init kiln.InitType, a addresses
 var runtimeOnly = []string{
 	"_HANDLER", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
 	"AWS_XRAY_CONTEXT_MISSING", "AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_PORT",
+	"_LAMBDA_TELEMETRY_LOG_FD", // a descriptor that it does not have
 }
 
 // extensionVariables gives the environment of an extension: that of the runtime without
