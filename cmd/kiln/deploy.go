@@ -265,9 +265,6 @@ func (d *deployment) create(ctx context.Context) (*client.FunctionConfiguration,
 // update sends the code if it differs, then the settings that differ.
 func (d *deployment) update(ctx context.Context, existing *client.FunctionConfiguration) (*client.FunctionConfiguration, error) {
 	f := d.function
-	if err := d.keepsTags(ctx); err != nil {
-		return nil, err
-	}
 	var done []string
 	in, newCode, err := d.newCode(ctx, existing)
 	if err != nil {
@@ -287,11 +284,22 @@ func (d *deployment) update(ctx context.Context, existing *client.FunctionConfig
 		if _, err := d.UpdateFunctionConfiguration(ctx, change); err != nil {
 			return nil, err
 		}
-		done = append(done, "new settings")
 	}
 	c, err := d.settled(ctx)
 	if err != nil {
 		return nil, err
+	}
+	retagged, err := d.retag(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if retagged {
+		if c, err = d.settled(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if changed || retagged {
+		done = append(done, "new settings")
 	}
 	if d.publish {
 		if c, err = d.PublishVersion(ctx, &client.PublishVersionRequest{FunctionName: f.Name}); err != nil {

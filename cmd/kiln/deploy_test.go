@@ -172,6 +172,34 @@ func TestDeployChangesOnlyWhatDiffers(t *testing.T) {
 	}
 }
 
+func TestDeployChangesTheTagsThatDiffer(t *testing.T) {
+	const tagPath = "POST /2017-03-31/tags/arn:aws:lambda:us-east-1:000000000000:function:hello"
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string // "" is that nothing is sent
+	}{
+		{"another division of the processor", []string{"--cpu", "strict"}, `{"Tags":{"kiln:cpu":"strict"}}`},
+		{"two at once", []string{"--cpu", "strict", "--sigterm", "on"}, `{"Tags":{"kiln:cpu":"strict","kiln:sigterm":"on"}}`},
+		{"what it has", []string{"--cpu", "burst", "--sigterm", "off"}, ""},
+		{"none asked for", nil, ""},
+	} {
+		f := serverWithRuntimes(t, map[string]http.HandlerFunc{tagPath: says(204, "", "")})
+		f.answers[configurationPath] = says(200, "", active(nil))
+		f.answers[codePath] = f.becomes(200, active(nil))
+		f.answers["GET /2015-03-31/functions/hello"] = says(200, "", map[string]any{"Configuration": active(nil), "Tags": map[string]string{"kiln:cpu": "burst"}})
+		got := runKiln(t, []string{"KILN_ENDPOINT=" + f.URL}, "", append([]string{"deploy", pythonFolder(t, "")}, tt.args...)...)
+		if got.code != 0 || strings.Contains(got.talk, "new settings") != (tt.want != "") {
+			t.Errorf("%s: got %+v", tt.name, got)
+		}
+		if sent := slices.Contains(f.lines(), tagPath); sent != (tt.want != "") {
+			t.Errorf("%s: tags were sent: %v", tt.name, sent)
+		} else if sent && asJSON(t, f.body(t, tagPath)) != tt.want {
+			t.Errorf("%s: sent %s, want %s", tt.name, asJSON(t, f.body(t, tagPath)), tt.want)
+		}
+	}
+}
+
 func TestDeploySaysWhyItCannot(t *testing.T) {
 	failedCreate := func(f *fake) {
 		f.answers[createPath] = f.becomes(201, active(map[string]any{"State": "Failed", "StateReason": "python3.11 is not here"}))
@@ -179,10 +207,6 @@ func TestDeploySaysWhyItCannot(t *testing.T) {
 	failedUpdate := func(f *fake) {
 		f.answers[configurationPath] = says(200, "", active(nil))
 		f.answers[codePath] = f.becomes(200, active(map[string]any{"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no space"}))
-	}
-	burstOne := func(f *fake) {
-		f.answers[configurationPath] = says(200, "", active(nil))
-		f.answers["GET /2015-03-31/functions/hello"] = says(200, "", map[string]any{"Tags": map[string]string{"kiln:cpu": "burst"}})
 	}
 	refused := func(f *fake) {
 		f.answers[createPath] = says(400, "InvalidParameterValueException", map[string]any{"Type": "User", "message": "MemorySize is wrong"})
@@ -204,9 +228,7 @@ func TestDeploySaysWhyItCannot(t *testing.T) {
 		"a wrong pattern":                    {yaml: "exclude: ['[']\n", code: 2, want: []string{"function.yaml:1", "cannot be understood"}},
 		"a wrong flag value":                 {args: []string{"--memory", "much"}, code: 2, want: []string{"--memory", "number of MB"}},
 		"a wrong division of the processor":  {yaml: "cpu: fast\n", code: 2, want: []string{"function.yaml:1", "strict or burst"}},
-		"another division of the processor":  {args: []string{"--cpu", "strict"}, set: burstOne, code: 2, want: []string{"created with cpu: burst", "kiln rm hello"}},
 		"a wrong wish for SIGTERM":           {yaml: "sigterm: yes\n", code: 2, want: []string{"function.yaml:1", "on or off"}},
-		"another wish for SIGTERM":           {args: []string{"--sigterm", "on"}, set: burstOne, code: 2, want: []string{"created with sigterm: off", "kiln rm hello"}},
 		"a wrong --env":                      {args: []string{"--env", "A"}, code: 2, want: []string{"NAME=VALUE"}},
 		"no Node on the server":              {args: []string{"--runtime", "nodejs"}, code: 3, want: []string{"no nodejs is ready", "kiln runtime add nodejs22.x"}},
 		"nothing that is a function":         {file: "README", code: 2, want: []string{"neither a zip, nor a Linux program"}},

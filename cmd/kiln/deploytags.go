@@ -6,9 +6,9 @@ import (
 	"kiln/client"
 )
 
-// atCreation are the settings of a function that Lambda's API has no member for. They go
-// by tags of its creation, and nothing changes them afterwards.
-func (f *function) atCreation() []tagged {
+// byTags are the settings of a function that Lambda's API has no member for: kiln reads
+// them from its tags.
+func (f *function) byTags() []tagged {
 	return []tagged{
 		{"cpu", "kiln:cpu", f.CPU, "the server's way"},
 		{"network", "kiln:network", f.Network, "outbound"},
@@ -20,10 +20,10 @@ func (f *function) atCreation() []tagged {
 // without the tag.
 type tagged struct{ key, tag, want, otherwise string }
 
-// tags gives the tags that the function is created with, nil for none.
+// tags gives the tags that the function should have, nil for none.
 func (f *function) tags() map[string]string {
 	var out map[string]string
-	for _, s := range f.atCreation() {
+	for _, s := range f.byTags() {
 		if s.want == "" {
 			continue
 		}
@@ -35,27 +35,31 @@ func (f *function) tags() map[string]string {
 	return out
 }
 
-// keepsTags refuses to go on when the function that exists was created with other
-// settings than it should have: no call of Lambda's API changes them.
-func (d *deployment) keepsTags(ctx context.Context) error {
+// retag gives the function that exists the tags that are asked for and that it lacks, and
+// says whether there were any. The server changes what it runs by them.
+func (d *deployment) retag(ctx context.Context) (changed bool, err error) {
 	f := d.function
 	if f.tags() == nil {
-		return nil
+		return false, nil
 	}
 	got, err := d.GetFunction(ctx, &client.GetFunctionRequest{FunctionName: f.Name})
 	if err != nil {
-		return err
+		return false, err
 	}
-	for _, s := range f.atCreation() {
+	lacks := map[string]string{}
+	for _, s := range f.byTags() {
 		have, given := got.Tags[s.tag]
 		if !given {
 			have = s.otherwise
 		}
 		if s.want != "" && s.want != have {
-			return usagef("%s was created with %s: %s, and %s is asked for: only creation sets it; delete the function first (kiln rm %s)", f.Name, s.key, have, s.want, f.Name)
+			lacks[s.tag] = s.want
 		}
 	}
-	return nil
+	if len(lacks) == 0 || got.Configuration == nil {
+		return false, nil
+	}
+	return true, d.TagResource(ctx, &client.TagResourceRequest{Resource: value(got.Configuration.FunctionArn), Tags: lacks})
 }
 
 // settleLayers turns the layers that the user named into ARNs of versions.

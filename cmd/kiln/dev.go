@@ -291,4 +291,3 @@ func fileList(files []string) string {
 	}
 	return list
 }
-

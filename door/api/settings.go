@@ -23,14 +23,14 @@ var reservedVariables = map[string]bool{
 	"AWS_LAMBDA_METADATA_API": true, "AWS_LAMBDA_METADATA_TOKEN": true,
 }
 
-// The tags by which a function is created with what Lambda has no member for.
+// The tags by which a function has what Lambda has no member for.
 const (
 	networkTag = "kiln:network" // none: without outbound network
 	cpuTag     = "kiln:cpu"     // another division of the processor than the server's
 	sigtermTag = "kiln:sigterm" // on: SIGTERM at its end, without an extension that asks for it
 )
 
-// outbound says whether the tags of a new function leave it its outbound network.
+// outbound says whether the tags of a function leave it its outbound network.
 func outbound(tags map[string]string) (bool, error) {
 	switch v, given := tags[networkTag]; {
 	case !given || v == "outbound":
@@ -42,7 +42,7 @@ func outbound(tags map[string]string) (bool, error) {
 	}
 }
 
-// cpuMode gives how the tags of a new function divide the processor; "" is the server's
+// cpuMode gives how the tags of a function divide the processor; "" is the server's
 // way.
 func cpuMode(tags map[string]string) (string, error) {
 	v, given := tags[cpuTag]
@@ -52,7 +52,7 @@ func cpuMode(tags map[string]string) (string, error) {
 	return v, nil
 }
 
-// sigterm says whether the tags of a new function have its runtime told of its end.
+// sigterm says whether the tags of a function have its runtime told of its end.
 func sigterm(tags map[string]string) (bool, error) {
 	switch v, given := tags[sigtermTag]; {
 	case !given || v == "off":

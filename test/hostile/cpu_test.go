@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"kiln/test/harness"
@@ -39,11 +40,23 @@ func TestEachFunctionSharesTheProcessorAsItWasMade(t *testing.T) {
 	strict := x.attacker(t, "strict", tagged("strict"), harness.Timeout(60))
 	burst := x.attacker(t, "burst", tagged("burst"), harness.Timeout(60))
 	usual := x.attacker(t, "usual", harness.Timeout(60))
+	// One gets its tag later, and is then of another revision.
+	later := x.attacker(t, "later", harness.Timeout(60))
+	fn, err := x.client.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String(later)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.client.TagResource(t.Context(), &lambda.TagResourceInput{Resource: fn.Configuration.FunctionArn, Tags: map[string]string{"kiln:cpu": "strict"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := lambda.NewFunctionUpdatedV2Waiter(x.client).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String(later)}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
 	const busy = 100 * time.Millisecond
 	for _, c := range []struct {
 		name string
 		held bool
-	}{{burst, false}, {usual, false}, {strict, true}} { // who is held once is held when it goes to rest, too
+	}{{burst, false}, {usual, false}, {strict, true}, {later, true}} { // who is held once is held when it goes to rest, too
 		if err := x.ping(c.name); err != nil { // an init is never held
 			t.Fatal(err)
 		}
