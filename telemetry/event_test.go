@@ -23,6 +23,7 @@ func TestEventsReadAsTheLinesOfAWS(t *testing.T) {
 		want  string
 	}{
 		{telemetry.Event{Type: telemetry.InitStart, Runtime: "python:3.12.v18", ARN: "arn:aws:lambda:eu-west-1::runtime:abc"}, "INIT_START Runtime Version: python:3.12.v18\tRuntime Version ARN: arn:aws:lambda:eu-west-1::runtime:abc"},
+		{telemetry.Event{Type: telemetry.InitStart, Runtime: "image:sha256:ab"}, "INIT_START Runtime Version: image:sha256:ab"},
 		{telemetry.Event{Type: telemetry.InitReport, Phase: "init", Report: kiln.Report{Init: 1236040 * time.Microsecond, Status: kiln.StatusTimeout}}, "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: timeout"},
 		{telemetry.Event{Type: telemetry.InitReport, Phase: "invoke", Report: kiln.Report{Init: time.Millisecond, Status: kiln.StatusFailure, ErrorType: "Runtime.ExitError"}}, "INIT_REPORT Init Duration: 1.00 ms\tPhase: invoke\tStatus: error\tError Type: Runtime.ExitError"},
 		{telemetry.Event{Type: telemetry.Start, Source: source, RequestID: id}, "START RequestId: " + id + " Version: $LATEST"},

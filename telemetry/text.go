@@ -20,7 +20,11 @@ func (e *Event) Text() string {
 	}
 	switch e.Type {
 	case InitStart:
-		return "INIT_START Runtime Version: " + e.Runtime + "\tRuntime Version ARN: " + e.ARN
+		s := "INIT_START Runtime Version: " + e.Runtime
+		if e.ARN != "" { // a container image has none
+			s += "\tRuntime Version ARN: " + e.ARN
+		}
+		return s
 	case InitReport:
 		s := fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s", ms(e.Report.Init), e.Phase)
 		if e.failed() {

@@ -53,13 +53,21 @@ func lsCommand(w world) *cobra.Command {
 		rows := [][]string{{"NAME", "RUNTIME", "HANDLER", "MEMORY", "TIMEOUT", "CODE", "MODIFIED"}}
 		for _, f := range functions {
 			rows = append(rows, []string{
-				value(f.FunctionName), value(f.Runtime), printable(value(f.Handler)), fmt.Sprintf("%d MB", value(f.MemorySize)), fmt.Sprintf("%d s", value(f.Timeout)),
+				value(f.FunctionName), runtimeOf(&f), printable(value(f.Handler)), fmt.Sprintf("%d MB", value(f.MemorySize)), fmt.Sprintf("%d s", value(f.Timeout)),
 				bytesText(value(f.CodeSize)), agoText(value(f.LastModified), time.Now()),
 			})
 		}
 		return printTable(w.out, rows)
 	}
 	return cmd
+}
+
+// runtimeOf names what runs a function: its runtime, or that it is an image.
+func runtimeOf(f *client.FunctionConfiguration) string {
+	if value(f.PackageType) == "Image" {
+		return "image"
+	}
+	return value(f.Runtime)
 }
 
 // bytesText prints a size for people.

@@ -5,7 +5,9 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -122,4 +124,41 @@ func TestARuntimeOfAnImageIsAddedWithoutAServer(t *testing.T) {
 	if got := look(t, c, "f"); got.Marker != "of AWS" || got.Env["_HANDLER"] != "app.handler" || got.Env["AWS_EXECUTION_ENV"] != "AWS_Lambda_ruby3.4" {
 		t.Errorf("it is %q with handler %q in %q", got.Marker, got.Env["_HANDLER"], got.Env["AWS_EXECUTION_ENV"])
 	}
+}
+
+func TestAnImageThatIsLostWhileTheServerRunsIsPulledAgain(t *testing.T) {
+	host := startRegistry(t)
+	pushImage(t, helloImage(t), host+"/hello:1")
+	data := t.TempDir()
+	s := startIn(t, data, "--idle-timeout", "0s")
+	c := s.client()
+	createImage(t, c, "hello", host+"/hello:1", nil)
+	look(t, c, "hello")
+	for _, pattern := range []string{"blobs/*", "unpacked-*/roots/*"} {
+		found, err := filepath.Glob(filepath.Join(data, "images", pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("nothing is at %s: %v", pattern, err)
+		}
+		for _, name := range found {
+			if err := os.RemoveAll(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_, err := c.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("hello")}, func(o *lambda.Options) { o.RetryMaxAttempts = 1 })
+	if code, message := apiError(t, err); code != "ResourceConflictException" || !strings.Contains(message, "Pending") {
+		t.Errorf("a call without the image: %s %q", code, message)
+	}
+	eventually(t, 20*time.Second, "the image is back", func() bool {
+		f, err := c.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: aws.String("hello")})
+		return err == nil && f.State == types.StateActive && f.StateReasonCode == "" && fileThere(filepath.Join(data, "images/blobs", aws.ToString(f.CodeSha256)))
+	})
+	if got := look(t, c, "hello"); got.Marker != "hello" {
+		t.Errorf("after it came back it is %q", got.Marker)
+	}
+}
+
+func fileThere(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
