@@ -106,6 +106,10 @@ func (s *Server) wish(c *call, operation string, in any) (*wish, error) {
 				w.Keys["lambda:functionarn"] = []string{ref.ID.QualifiedARN(ref.Qualifier)}
 			}
 			w.Resource, name = "*", ""
+		} else if name == "" && strings.HasPrefix(w.Resource, "arn:") {
+			if _, err := kiln.ParseReference(c.Scope, w.Resource); err == nil {
+				name = w.Resource // of tags and whole policies: a function by its ARN
+			}
 		}
 	}
 	if name == "" {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -210,6 +211,13 @@ func TestPoliciesOfUsersAndFunctionsDecide(t *testing.T) {
 	refused(t, "denied by the alias", ann.do("POST", invocation+"?Qualifier=live", "{}"), 403, "AccessDeniedException",
 		notAuthorized(who, "lambda:InvokeFunction", arn("f")+":live", " with an explicit deny in a resource-based policy"))
 	wants(t, "others are not", root.do("POST", invocation+"?Qualifier=live", "{}"), 200)
+
+	// What an operation names by ARN is decided by the same policy.
+	path := "/2026-07-09/resource-policy/" + strings.ReplaceAll(arn("h"), ":", "%3A")
+	wants(t, "deny", root.do("PUT", path, `{"Policy":"`+quoted(`{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":["lambda:PutResourcePolicy","lambda:GetFunction"],"Resource":"*"}}`)+`"}`), 200)
+	refused(t, "root is denied, too", root.do("PUT", path, `{"Policy":"{}"}`), 403, "AccessDeniedException",
+		notAuthorized("arn:aws:iam::"+account+":root", "lambda:PutResourcePolicy", arn("h"), " with an explicit deny in a resource-based policy"))
+	wants(t, "what is not denied", root.do("DELETE", path, ""), 204)
 }
 
 func TestBetweenAccountsBothMustAllow(t *testing.T) {
@@ -319,6 +327,62 @@ func TestLayersAreForThoseWhomTheyLetIn(t *testing.T) {
 	}
 	if got := away.do("DELETE", "/2018-10-31/layers/"+strings.ReplaceAll(strings.TrimSuffix(layer, ":1"), ":", "%3A")+"/versions/1", ""); got.status != 403 {
 		t.Errorf("shared is not given away: %d %s", got.status, got.body)
+	}
+}
+
+// neighbour is a neighbour that says who asked.
+type neighbour struct{}
+
+func (neighbour) ServeAWS(w http.ResponseWriter, r *http.Request, who auth.Identity, requestID string) {
+	body, err := io.ReadAll(r.Body)
+	fmt.Fprintf(w, "%s %s %s %s %v %d", who.Account, who.Service, who.Principal, body, err, len(requestID))
+}
+
+func TestANeighbourIsFoundByTheServiceOfTheSignature(t *testing.T) {
+	services := func(o *api.Options) { o.Services = map[string]api.Service{"sts": neighbour{}} }
+	open := newPort(t, services)
+	as := strings.Replace(signedAs(account), "/lambda/", "/sts/", 1)
+	if got := open.do("POST", "/", "Action=X", "Authorization", as); got.status != 200 || got.body != account+" sts  Action=X <nil> 36" {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if got := open.do("POST", "/", "Action=X", "Authorization", strings.Replace(as, "/sts/", "/sqs/", 1)); got.status != 501 {
+		t.Errorf("another service: %d %s", got.status, got.body)
+	}
+	in := chamberOf(t, open.inside(), account, "f")
+	if got := in.do("POST", "/", "Action=X", "Authorization", as); got.status != 200 || got.body != account+" sts arn:aws:sts::"+account+":assumed-role/worker/f Action=X <nil> 36" {
+		t.Errorf("inside: %d %s", got.status, got.body)
+	}
+
+	g := newGuarded(t, services)
+	root := g.user(account, "root")
+	right := func(body, sent string) reply {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(sent))
+		r.Host, r.URL.Host = "localhost", "localhost"
+		sum := sha256.Sum256([]byte(body))
+		creds := aws.Credentials{AccessKeyID: root.c.AccessKeyID, SecretAccessKey: root.c.SecretAccessKey}
+		if err := v4.NewSigner().SignHTTP(t.Context(), creds, r, hex.EncodeToString(sum[:]), "sts", region, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		return g.send(r)
+	}
+	if got := right("Action=X", "Action=X"); got.status != 200 || got.body != account+" sts arn:aws:iam::"+account+":root Action=X <nil> 36" {
+		t.Errorf("signed: %d %s", got.status, got.body)
+	}
+	for name, c := range map[string]struct {
+		got    reply
+		status int
+		want   string
+	}{
+		"another body":            {right("Action=X", "Action=Y"), 403, "<Code>SignatureDoesNotMatch</Code>"},
+		"unknown key":             {g.do("POST", "/", "Action=X", "Authorization", as), 403, "<Code>InvalidClientTokenId</Code>"},
+		"not signed":              {g.do("POST", "/", "Action=X", "Authorization", ""), 403, "<Code>MissingAuthenticationToken</Code>"},
+		"half signed":             {g.do("POST", "/", "Action=X", "Authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/x/sts/aws4_request"), 400, "<Code>IncompleteSignature</Code>"},
+		"a JSON call":             {g.do("POST", "/", "{}", "Authorization", as, "X-Amz-Target", "Logs_20140328.X"), 403, `"message":"The security token`},
+		"a body that is too long": {right("x", strings.Repeat("x", 1<<20+1)), 400, "<Code>RequestEntityTooLargeException</Code>"},
+	} {
+		if c.got.status != c.status || !strings.Contains(c.got.body, c.want) {
+			t.Errorf("%s: %d %s", name, c.got.status, c.got.body)
+		}
 	}
 }
 
