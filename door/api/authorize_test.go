@@ -377,7 +377,7 @@ func TestANeighbourIsFoundByTheServiceOfTheSignature(t *testing.T) {
 		"unknown key":             {g.do("POST", "/", "Action=X", "Authorization", as), 403, "<Code>InvalidClientTokenId</Code>"},
 		"not signed":              {g.do("POST", "/", "Action=X", "Authorization", ""), 403, "<Code>MissingAuthenticationToken</Code>"},
 		"half signed":             {g.do("POST", "/", "Action=X", "Authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/x/sts/aws4_request"), 400, "<Code>IncompleteSignature</Code>"},
-		"a JSON call":             {g.do("POST", "/", "{}", "Authorization", as, "X-Amz-Target", "Logs_20140328.X"), 403, `"message":"The security token`},
+		"a JSON call":             {g.do("POST", "/", "{}", "Authorization", as, "X-Amz-Target", "Logs_20140328.X"), 403, `{"__type":"UnrecognizedClientException","message":"The security token`},
 		"a body that is too long": {right("x", strings.Repeat("x", 1<<20+1)), 400, "<Code>RequestEntityTooLargeException</Code>"},
 	} {
 		if c.got.status != c.status || !strings.Contains(c.got.body, c.want) {

@@ -31,7 +31,7 @@ type row struct {
 // refuse answers a request that was not let in, in the form that its clients read.
 func (r *row) refuse(w http.ResponseWriter, c *call, err error) {
 	if r.service == "" {
-		writeXMLError(w, c, err)
+		writeForeignError(w, c, err)
 		return
 	}
 	lambda.WriteError(w, err)

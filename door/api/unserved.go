@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"net/http"
@@ -30,12 +31,16 @@ var queryErrors = map[string]string{
 	lambda.IncompleteSignatureException: "IncompleteSignature", lambda.ExpiredTokenException: "ExpiredToken", lambda.AccessDeniedException: "AccessDenied",
 }
 
-// writeXMLError answers with an error in the form that the services of XML have, unless
-// the request is for one that speaks JSON.
-func writeXMLError(w http.ResponseWriter, c *call, err error) {
+// writeForeignError answers with an error in the form that the service has which a
+// request is for: XML, or JSON for those that name a target.
+func writeForeignError(w http.ResponseWriter, c *call, err error) {
 	var e *lambda.Error
-	if !errors.As(err, &e) || c.request.Header.Get("X-Amz-Target") != "" || serviceOf(c.request) == "lambda" {
+	switch {
+	case !errors.As(err, &e) || serviceOf(c.request) == "lambda":
 		lambda.WriteError(w, err)
+		return
+	case c.request.Header.Get("X-Amz-Target") != "":
+		jsonError(w, e)
 		return
 	}
 	code, status := queryErrors[e.Code], http.StatusForbidden
@@ -46,6 +51,26 @@ func writeXMLError(w http.ResponseWriter, c *call, err error) {
 		status = http.StatusBadRequest
 	}
 	xmlError(w, status, code, e.Message, c.id)
+}
+
+// jsonError sends an error in the form of the services whose requests have a target:
+// clients read its type from the body.
+func jsonError(w http.ResponseWriter, e *lambda.Error) {
+	status := http.StatusForbidden
+	if e.Code == lambda.IncompleteSignatureException || queryErrors[e.Code] == "" {
+		status = http.StatusBadRequest
+	}
+	body, err := json.Marshal(struct {
+		Type    string `json:"__type"`
+		Message string `json:"message"`
+	}{e.Code, e.Message})
+	if err != nil {
+		lambda.WriteError(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the caller has gone; there is nobody to tell
 }
 
 // xmlError sends an error as XML.
