@@ -347,5 +347,5 @@ func (e *Environment) endLife() {
 		e.life = nil
 		e.closeTaps()
 	}
-	e.waiters = nil
+	e.waiters, e.early = nil, nil
 }

@@ -2,6 +2,7 @@ package environment
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"kiln"
@@ -185,6 +186,10 @@ func (e *Environment) seat(w *waiter) {
 		w.told <- told{err: invalidTransition(e.state, "Ready")}
 		return
 	}
+	if e.streaming() {
+		e.early = append(e.early, w) // not for the same event again: its answer is on its way
+		return
+	}
 	e.waiters = append(e.waiters, w)
 	e.runtimeAsked, e.life.closed = true, true
 	switch {
@@ -203,6 +208,7 @@ func (e *Environment) unseat(w *waiter) {
 			return
 		}
 	}
+	e.early = slices.DeleteFunc(e.early, func(x *waiter) bool { return x == w })
 }
 
 // judge decides on an answer and takes it when it is due.
@@ -216,6 +222,7 @@ func (e *Environment) judge(p *post) *rapi.Refusal {
 	if err != nil {
 		return invalidTransition(e.state, p.target)
 	}
+	e.seatEarly()
 	return nil
 }
 

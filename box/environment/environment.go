@@ -102,6 +102,7 @@ type Environment struct {
 	frozen  bool
 	held    *call // an invocation that came while the processes were ending
 	waiters []*waiter
+	early   []*waiter // asked while the answer was still being streamed
 	// runtimeAsked is whether the runtime asked for work and was given none since.
 	runtimeAsked bool
 	call         *call  // the invocation that is served

@@ -94,6 +94,20 @@ func (e *Environment) due(p *post) *rapi.Refusal {
 	return nil
 }
 
+// streaming reports whether the answer of the invocation is on its way.
+func (e *Environment) streaming() bool {
+	return e.state == Invoking && e.call.stream != nil
+}
+
+// seatEarly takes those who asked for work while an answer was being streamed.
+func (e *Environment) seatEarly() {
+	early := e.early
+	e.early = nil
+	for _, w := range early {
+		e.seat(w)
+	}
+}
+
 // Write waits until the caller has taken p, as fast as the limits allow. When the
 // caller is gone it takes all, for nobody: the function goes on.
 func (s *stream) Write(p []byte) error {

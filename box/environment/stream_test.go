@@ -265,3 +265,45 @@ func TestASecondAnswerBesideAStreamIsRefused(t *testing.T) {
 		t.Errorf("got %d and %d", a, b)
 	}
 }
+
+func TestARuntimeThatAsksTooEarlyGetsTheNextEventAndNotTheSameAgain(t *testing.T) {
+	ids := make(chan string, 4)
+	r := start(t, newBox(func(p *proc) sandbox.ExitStatus {
+		event, err := p.next()
+		for err == nil && event.status == 200 {
+			ids <- event.id()
+			write := p.streamed(event.id())
+			write("part")
+			asked := make(chan *reply)
+			go func() {
+				defer close(asked)
+				if answer, err := p.dial().do("GET", api+"invocation/next", nil, ""); err == nil {
+					asked <- answer
+				}
+			}()
+			other := p.dial()
+			for range 50 { // during which it is most likely heard
+				if _, err := other.do("GET", "/ping", nil, ""); err != nil {
+					t.Error(err)
+				}
+			}
+			write("")
+			if _, err = p.conn().read(); err == nil {
+				if event = <-asked; event == nil {
+					break
+				}
+			}
+		}
+		return sandbox.ExitStatus{Code: 1}
+	}))
+	for n := range 2 {
+		c := &caller{}
+		if o := r.stream(c); o.Failed || c.body.String() != "part" {
+			t.Errorf("got %q and %+v", c.body.String(), o)
+		}
+		if got, want := <-ids, fmt.Sprintf("00000000-0000-4000-8000-%012d", n+1); got != want {
+			t.Errorf("the runtime got %s, want %s", got, want)
+		}
+	}
+	r.free()
+}
