@@ -65,6 +65,15 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: err.Error(), Err: errors.Unwrap(err)}
 }
 
+// ReasonOf gives the reason of err, "" when it has none.
+func ReasonOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return ""
+}
+
 // CodeOf gives the code of err, or Internal when it has none.
 func CodeOf(err error) Code {
 	var e *Error

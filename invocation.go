@@ -14,10 +14,11 @@ type Invocation struct {
 	Qualifier  Qualifier
 	Target     Target
 	Tenant     string
-	Payload    []byte // valid JSON; never changed
-	Trace      string // X-Amzn-Trace-Id
-	ClientJSON string // the decoded client context, "" is none
-	WantTail   bool   // the caller wants the last 4 KB of the log: END and REPORT come before the answer
+	InitType   InitType // of the environments that may serve it, as dispatch decides; "" is on-demand
+	Payload    []byte   // valid JSON; never changed
+	Trace      string   // X-Amzn-Trace-Id
+	ClientJSON string   // the decoded client context, "" is none
+	WantTail   bool     // the caller wants the last 4 KB of the log: END and REPORT come before the answer
 	Accepted   time.Time
 	Stream     ResponseStream // where an answer goes while it is written; nil wants it whole
 }

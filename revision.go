@@ -31,5 +31,9 @@ type Target struct {
 	// Reserved is the function's reserved concurrency at the time of resolution;
 	// nil is none.
 	Reserved *int
-	Loops    bool // the function may be part of a chain of calls without an end
+	// Provisioned is the function's provisioned concurrency, all versions together, and
+	// Provision what of it serves calls by this one's qualifier; nil is nothing.
+	Provisioned int
+	Provision   *Provision
+	Loops       bool // the function may be part of a chain of calls without an end
 }

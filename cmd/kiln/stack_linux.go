@@ -114,7 +114,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	}
 	if s.runtimes, err = runtimes.Open(runtimes.Options{
 		DataDir: o.runtimesDir, Logger: log, Check: s.checkRuntime(), HostOnly: !s.driver.Capabilities().PrivateFilesystem,
-		DebianMirror: c.DebianMirror, DebianKeyring: c.DebianKeyring,
+		DebianMirror: c.DebianMirror, DebianKeyring: c.DebianKeyring, Bridge: self(),
 	}); err != nil {
 		return s, err
 	}
@@ -230,6 +230,8 @@ func (s *stack) keepHouse(warm bool) (end func() error) {
 			s.warm(ctx)
 		}
 		s.sweepRootfs()
+		kept := &provisions{s.catalog, s.worker.Keep, map[kiln.FunctionID][]kiln.Target{}}
+		kept.all()
 		for {
 			select {
 			case <-ctx.Done():
@@ -242,6 +244,7 @@ func (s *stack) keepHouse(warm bool) (end func() error) {
 					return
 				}
 				s.retire(c)
+				kept.of(c.Function)
 			}
 		}
 	}()

@@ -99,7 +99,16 @@ func hostsOf(o Options) []string {
 
 // Drain ends the streams that would never end by themselves, so that a graceful
 // shutdown does not wait for them. Invocations are not touched.
-func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }
+func (s *Server) Drain() {
+	s.drainOnce.Do(func() {
+		close(s.draining)
+		for _, neighbour := range s.o.Services {
+			if d, ok := neighbour.(interface{ Drain() }); ok {
+				d.Drain()
+			}
+		}
+	})
+}
 
 // ServeHTTP answers every request from outside.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handle(w, r, nil) }

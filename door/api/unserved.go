@@ -68,6 +68,7 @@ func jsonError(w http.ResponseWriter, e *lambda.Error) {
 		lambda.WriteError(w, err)
 		return
 	}
+	w.Header()["X-Amzn-Errortype"] = []string{e.Code}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the caller has gone; there is nobody to tell

@@ -62,6 +62,7 @@ func (c *Catalog) putAlias(ctx context.Context, id kiln.FunctionID, name, revisi
 		return nil, err
 	}
 	d := revise(p)
+	d.changed = p.provisions[kiln.Qualifier(next.Name)] != nil
 	d.putAlias(a)
 	if err := c.commit(ctx, id, d); err != nil {
 		return nil, err
@@ -138,6 +139,8 @@ func (c *Catalog) DeleteAlias(ctx context.Context, id kiln.FunctionID, name stri
 	d.dropURL(kiln.Qualifier(name))
 	d.dropPolicy(kiln.Qualifier(name))
 	d.dropTurnout(kiln.Qualifier(name))
+	d.dropProvision(kiln.Qualifier(name))
+	d.changed = p.provisions[kiln.Qualifier(name)] != nil
 	return c.commit(ctx, id, d)
 }
 

@@ -14,15 +14,16 @@ import (
 // page is all that the book says about one function at one moment. It is never
 // changed: a write makes the next page and turns to it.
 type page struct {
-	fn       *kiln.Function
-	last     int      // the highest version number that was ever given
-	latest   *edition // $LATEST
-	editions []*edition
-	aliases  map[string]*alias
-	urls     map[kiln.Qualifier]*address // by alias; nil is none
-	policies map[kiln.Qualifier]*rule    // by version or alias; nil is none
-	turnouts map[kiln.Qualifier]*turnout // by version or alias, $LATEST for the function itself; nil is none
-	revision uint64                      // of the function's record in the store
+	fn         *kiln.Function
+	last       int      // the highest version number that was ever given
+	latest     *edition // $LATEST
+	editions   []*edition
+	aliases    map[string]*alias
+	urls       map[kiln.Qualifier]*address   // by alias; nil is none
+	policies   map[kiln.Qualifier]*rule      // by version or alias; nil is none
+	provisions map[kiln.Qualifier]*provision // by version or alias; nil is none
+	turnouts   map[kiln.Qualifier]*turnout   // by version or alias, $LATEST for the function itself; nil is none
+	revision   uint64                        // of the function's record in the store
 }
 
 // edition is a version with what the book alone needs to know of it.
@@ -66,13 +67,6 @@ func (p *page) newest() *edition {
 	return p.editions[len(p.editions)-1]
 }
 
-func (p *page) reserved() int64 {
-	if p == nil || p.fn.Reserved == nil {
-		return 0
-	}
-	return int64(*p.fn.Reserved)
-}
-
 // clone gives a page that can be changed before anybody sees it; what it points to
 // is shared.
 func (p *page) clone() *page {
@@ -82,6 +76,7 @@ func (p *page) clone() *page {
 	next.urls = maps.Clone(p.urls)
 	next.policies = maps.Clone(p.policies)
 	next.turnouts = maps.Clone(p.turnouts)
+	next.provisions = maps.Clone(p.provisions)
 	return &next
 }
 
@@ -149,7 +144,7 @@ func (b *book) turn(id kiln.FunctionID, old, next *page) {
 	default:
 		(*b.shard(id).entries.Load())[id].page.Store(next)
 	}
-	sc.reserved.Add(next.reserved() - old.reserved())
+	sc.reserved.Add(next.held() - old.held())
 	b.readdress(old, next)
 }
 
@@ -161,7 +156,7 @@ func (b *book) fill(pages map[kiln.FunctionID]*page) {
 		(*b.shard(id).entries.Load())[id] = e
 		sc := b.scope(id.Scope)
 		sc.names = append(sc.names, e)
-		sc.reserved.Add(p.reserved())
+		sc.reserved.Add(p.held())
 		b.readdress(nil, p)
 	}
 	for _, sc := range *b.scopes.Load() {

@@ -29,7 +29,10 @@ func (c *Catalog) SetReserved(ctx context.Context, id kiln.FunctionID, n *int) e
 		}
 		account := int64(c.o.AccountConcurrency)
 		least := min(account, kiln.MinUnreservedConcurrency)
-		others := c.book.reserved(id.Scope) - p.reserved()
+		if total := p.provisioned(); *n < total {
+			return kiln.Errorf(kiln.Invalid, " ReservedConcurrentExecutions  %d should not be lower than function's total provisioned concurrency [%d].", *n, total)
+		}
+		others := c.book.reserved(id.Scope) - p.held()
 		if int64(*n) > account || account-others-int64(*n) < least {
 			return kiln.Errorf(kiln.Invalid, "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", least)
 		}
@@ -42,5 +45,6 @@ func (c *Catalog) SetReserved(ctx context.Context, id kiln.FunctionID, n *int) e
 	return c.commit(ctx, id, d)
 }
 
-// Reserved gives the sum of the reserved concurrency of a scope.
+// Reserved gives what the functions of a scope have for themselves: their reserved
+// concurrency, or else what is provisioned for them.
 func (c *Catalog) Reserved(in kiln.Scope) int { return int(c.book.reserved(in)) }

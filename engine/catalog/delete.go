@@ -35,6 +35,9 @@ func (c *Catalog) DeleteFunction(ctx context.Context, id kiln.FunctionID) error 
 	for q := range p.turnouts {
 		d.dropTurnout(q)
 	}
+	for q := range p.provisions {
+		d.dropProvision(q)
+	}
 	return c.commit(ctx, id, d)
 }
 
@@ -64,6 +67,7 @@ func (c *Catalog) DeleteVersion(ctx context.Context, id kiln.FunctionID, q kiln.
 	d.remove(versionKey(id, n), e.stored)
 	d.dropPolicy(q)
 	d.dropTurnout(q)
+	d.dropProvision(q)
 	d.retire(e, nil)
 	return c.commit(ctx, id, d)
 }

@@ -128,6 +128,8 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 			id = part.id
 		case *turnout:
 			id = part.policy.Function
+		case *provisionPart:
+			id = part.id
 		default:
 			continue
 		}
@@ -153,6 +155,11 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 				p.turnouts = map[kiln.Qualifier]*turnout{}
 			}
 			p.turnouts[part.policy.Qualifier] = part
+		case *provisionPart:
+			if p.provisions == nil {
+				p.provisions = map[kiln.Qualifier]*provision{}
+			}
+			p.provisions[part.q] = part.provision
 		case *edition:
 			if part.version.Number == 0 {
 				p.latest = part
@@ -182,6 +189,11 @@ func bind(parts []any) (map[kiln.FunctionID]*page, error) {
 		for q := range p.turnouts {
 			if p.find(q, nil) == nil {
 				return nil, fmt.Errorf("function %s has a policy for events of %s, which is not there", id, q)
+			}
+		}
+		for q := range p.provisions {
+			if p.find(q, nil) == nil {
+				return nil, fmt.Errorf("function %s has provisioned concurrency of %s, which is not there", id, q)
 			}
 		}
 		for q := range p.policies {

@@ -118,6 +118,7 @@ func (c *Catalog) settle(ctx context.Context, one job, prepared *kiln.Version, r
 	}
 	d := revise(p)
 	d.replaceEdition(next)
+	d.changed = len(p.provisions) > 0
 	return c.commit(ctx, one.id, d)
 }
 

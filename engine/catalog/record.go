@@ -20,6 +20,7 @@ import (
 //	a/<account>/<region>/<name>/<a>   an alias
 //	u/<account>/<region>/<name>/<a>   the URL of an alias, or of $LATEST for the function's own
 //	p/<account>/<region>/<name>/<q>   the policy of a version or an alias, or of $LATEST for the function's own
+//	c/<account>/<region>/<name>/<q>   provisioned concurrency of a version or an alias
 //	e/<account>/<region>/<name>/<q>   how events of a version or an alias are run, or of $LATEST for the function's own
 //	n/<account>/<region>/<name>       a layer
 //	l/<account>/<region>/<name>/<n>   a version of it, n has ten digits
@@ -234,6 +235,12 @@ func decodeRecord(r Record, same interner) (any, error) {
 			return nil, err
 		}
 		return rulePartOf(p, id, parts[4], r.Revision), nil
+	case parts[0] == "c" && len(parts) == 5:
+		var c provisionRecord
+		if err := json.Unmarshal(r.Value, &c); err != nil {
+			return nil, err
+		}
+		return provisionPartOf(c, id, parts[4], r.Revision), nil
 	case parts[0] == "e" && len(parts) == 5:
 		var e eventRecord
 		if err := json.Unmarshal(r.Value, &e); err != nil {

@@ -31,7 +31,14 @@ func (c *Catalog) Resolve(id kiln.FunctionID, q kiln.Qualifier) (kiln.Target, er
 			version, runs = b.target(p.fn, version, runs)
 		}
 	}
-	return kiln.Target{Version: version, Revision: runs, Reserved: p.fn.Reserved, Loops: p.fn.Loops}, nil
+	t := kiln.Target{Version: version, Revision: runs, Reserved: p.fn.Reserved, Loops: p.fn.Loops}
+	if len(p.provisions) > 0 {
+		t.Provisioned = p.provisioned()
+		if pr := p.provisions[q]; pr != nil {
+			t.Provision = pr.part(e.version.Number)
+		}
+	}
+	return t, nil
 }
 
 // find gives the version that a qualifier names, or nil. With draw a weighted

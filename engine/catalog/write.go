@@ -14,6 +14,7 @@ type draft struct {
 	writes    []Write
 	set       []func(revision uint64) // where the revision of each write goes
 	retired   []kiln.Revision         // that no call is resolved to any more
+	changed   bool                    // those who listen are told even when nothing was retired
 }
 
 // revise begins a draft for a function that exists; the caller has its turn.
@@ -107,7 +108,7 @@ func (c *Catalog) commit(ctx context.Context, id kiln.FunctionID, d *draft) erro
 		set(revisions[i])
 	}
 	c.book.turn(id, d.old, d.next)
-	if len(d.retired) > 0 || d.next == nil {
+	if len(d.retired) > 0 || d.changed || d.next == nil {
 		c.changes.tell(Change{Function: id, Retired: d.retired, Deleted: d.next == nil})
 	}
 	return nil

@@ -16,7 +16,8 @@ import (
 type Catalog interface {
 	// Resolve turns what the caller wrote into the one version that runs.
 	Resolve(id kiln.FunctionID, q kiln.Qualifier) (kiln.Target, error)
-	// Reserved is the sum of the reserved concurrency of a scope's functions.
+	// Reserved is what the functions of a scope have for themselves: their reserved
+	// concurrency, or else what is provisioned for them.
 	Reserved(scope kiln.Scope) int
 }
 
@@ -72,8 +73,7 @@ func (d *Dispatcher) Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.Ou
 	if inv.Trace, calls = descend(inv.Trace, inv.Function); calls >= mostInChain && !target.Loops {
 		return nil, kiln.Errorf(kiln.Recursion, "The function was called %d times in one chain of calls, which is taken for a loop without an end; PutFunctionRecursionConfig with Allow lets it.", calls)
 	}
-	limits := shares(d.ledger.account, d.catalog.Reserved(inv.Function.Scope), target.Reserved)
-	permit, err := d.ledger.Acquire(inv.Function, limits)
+	permit, err := d.permit(inv)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +83,25 @@ func (d *Dispatcher) Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.Ou
 		return nil, kiln.Errorf(kiln.Unavailable, "no machine is there to run the function")
 	}
 	return worker.Run(ctx, inv)
+}
+
+// permit takes the right to run an invocation now: one of the environments that are
+// provisioned for it, or else a share of what the function may have besides.
+func (d *Dispatcher) permit(inv *kiln.Invocation) (kiln.Permit, error) {
+	target := &inv.Target
+	if target.Provision != nil {
+		if p := d.ledger.Provisioned(inv.Function.Scope, target.Provision); p != nil {
+			inv.InitType = kiln.Provisioned
+			return p, nil
+		}
+	}
+	inv.InitType = kiln.OnDemand
+	reserved := target.Reserved
+	if reserved != nil && target.Provisioned > 0 {
+		rest := max(0, *reserved-target.Provisioned)
+		reserved = &rest
+	}
+	return d.ledger.Acquire(inv.Function, shares(d.ledger.account, d.catalog.Reserved(inv.Function.Scope), reserved))
 }
 
 // Resolve answers a dry run: the version that an invocation would run now, or the

@@ -105,6 +105,34 @@ func (l *Ledger) Acquire(id kiln.FunctionID, limits Limits) (kiln.Permit, error)
 	return &permit{function: f, pooled: pooled}, nil
 }
 
+// Provisioned gives a permit for one of the environments that are kept for a call, or
+// nil when all are in use. It counts against no limit: what is provisioned was taken
+// off the limits when it was set.
+func (l *Ledger) Provisioned(id kiln.Scope, p *kiln.Provision) kiln.Permit {
+	if !p.Acquire() {
+		return nil
+	}
+	s := l.scope(id)
+	s.running.Add(1)
+	return &provisioned{provision: p, scope: s}
+}
+
+// provisioned is one environment of those that are kept.
+type provisioned struct {
+	provision *kiln.Provision
+	scope     *scope
+	released  atomic.Bool
+}
+
+// Release gives the permit back. Only the first call counts.
+func (p *provisioned) Release() {
+	if p.released.Swap(true) {
+		return
+	}
+	p.scope.running.Add(-1)
+	p.provision.Release()
+}
+
 // Usage tells what is held in a scope.
 func (l *Ledger) Usage(id kiln.Scope) Usage {
 	s := l.scope(id)

@@ -27,6 +27,8 @@ type world struct {
 	after time.Duration
 	// memory is what an environment uses.
 	memory int64
+	// failing is that the inits of environments that are made now fail; guarded by mu.
+	failing bool
 
 	mu           sync.Mutex
 	n            numbers
@@ -51,6 +53,7 @@ func (w *world) Launch(ctx context.Context, key kiln.EnvironmentKey, target kiln
 	}
 	e := &environment{world: w, number: n, key: key, idle: make(chan struct{}, 1), stop: make(chan struct{})}
 	w.mu.Lock()
+	e.broken = w.failing
 	w.environments = append(w.environments, e)
 	w.n.alive++
 	w.n.mostAlive = max(w.n.mostAlive, w.n.alive)
@@ -93,6 +96,7 @@ type environment struct {
 	world  *world
 	number int
 	key    kiln.EnvironmentKey
+	broken bool
 	idle   chan struct{}
 	stop   chan struct{}
 	own    sync.WaitGroup
@@ -129,6 +133,9 @@ var _ worker.Environment = (*environment)(nil)
 func (e *environment) ID() string { return fmt.Sprintf("env-%03d", e.number) }
 
 func (e *environment) Idle() <-chan struct{} { return e.idle }
+
+// InitFailed says whether its init has failed.
+func (e *environment) InitFailed() bool { return e.broken }
 
 // token makes the slot free, unless the environment is over.
 func (e *environment) token() {

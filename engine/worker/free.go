@@ -11,6 +11,10 @@ import (
 // means that the environment is to be closed.
 func (p *pool) freed(s *slot) bool {
 	p.mu.Lock()
+	if s.state == starting && p.kept != nil && hasFailed(s.env) {
+		p.mu.Unlock()
+		return false // a call may try the init again, but this one is to be ready before any comes
+	}
 	if s.state == starting {
 		p.failures, p.failed, p.retryAt = 0, nil, time.Time{}
 		p.move(s, settling)
@@ -79,7 +83,7 @@ func (p *pool) offer(s *slot) bool {
 			p.remeasure(s, now, due)
 			return true
 		}
-		if p.stale || p.ending || p.w.o.IdleTimeout == 0 {
+		if p.stale || p.ending || p.w.o.IdleTimeout == 0 && p.kept == nil {
 			p.mu.Unlock()
 			return false
 		}
@@ -134,7 +138,11 @@ func (p *pool) leave(s *slot) {
 	s.arrive()
 	p.mu.Unlock()
 	if was == starting && p.w.ctx.Err() == nil {
-		p.fail(kiln.Errorf(kiln.Unavailable, "the environment ended while it started"))
+		why := kiln.Errorf(kiln.Unavailable, "the environment ended while it started")
+		if p.kept != nil && hasFailed(s.env) {
+			why = kiln.Errorf(kiln.Unavailable, "the function failed its init")
+		}
+		p.fail(why)
 	}
 	p.consider()
 	p.w.tell()
@@ -159,8 +167,12 @@ func (p *pool) forget(s *slot) {
 func (p *pool) expire(before time.Time) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
-	for n < len(p.idle) && (before.IsZero() || p.idle[n].since.Before(before)) {
+	n, most := 0, len(p.idle)
+	if p.kept != nil && !p.stale && !p.ending {
+		most = min(most, max(0, len(p.slots)-p.count[leaving]-p.kept.Wanted()))
+		before = time.Time{}
+	}
+	for n < most && (before.IsZero() || p.idle[n].since.Before(before)) {
 		p.idle[n].close()
 		p.move(p.idle[n], leaving)
 		n++
@@ -200,4 +212,5 @@ func (p *pool) move(s *slot, to state) {
 	p.count[s.state]--
 	s.state = to
 	p.count[to]++
+	p.tellKept()
 }

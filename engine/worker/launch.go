@@ -179,3 +179,7 @@ var _ Environment = launched{}
 
 // ID is the name of the environment and of its box.
 func (l launched) ID() string { return l.Stamp().ID }
+
+// InitFailed reports whether the last init of the environment has failed: no process
+// runs in it.
+func (l launched) InitFailed() bool { return l.State() == environment.Broken }

@@ -36,6 +36,7 @@ type pool struct {
 	count   [leaving + 1]int   // slots by state
 	running int                // callers between getting a slot and its answer
 	learned int64              // what an environment of this revision costs
+	kept    *kiln.Provision    // how many environments are kept initialised; nil of pools that grow with their callers
 	empty   time.Time          // when the last slot left
 
 	stale  bool // serves who waits and keeps nothing
@@ -171,6 +172,9 @@ func (p *pool) consider() time.Duration {
 func (p *pool) need(now time.Time) int {
 	if now.Before(p.retryAt) {
 		return 0
+	}
+	if p.kept != nil && !p.stale && !p.ending {
+		return p.kept.Wanted() - len(p.slots) + p.count[leaving]
 	}
 	free := p.count[idle]
 	if p.w.o.IdleTimeout > 0 {

@@ -98,6 +98,9 @@ func (w *Worker) retire(p *pool, wanted bool) {
 	if p.gone || len(p.slots) > 0 || p.waiting.length > 0 || !(wanted || p.stale) {
 		return
 	}
+	if p.kept != nil && p.kept.Wanted() > 0 && !p.stale {
+		return // it is to have some again
+	}
 	p.gone = true
 	delete(w.pools, p)
 	w.registry.remove(p)

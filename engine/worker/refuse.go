@@ -18,6 +18,7 @@ func (p *pool) fail(err error) {
 		lost = append(lost, p.waiting.popLast())
 	}
 	failures, hold := p.failures, backOff(p.failures)
+	p.tellKept()
 	p.mu.Unlock()
 	for _, wait := range lost {
 		wait.granted <- grant{err: err}

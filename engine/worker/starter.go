@@ -282,6 +282,10 @@ func (w *Worker) idlest(keep *pool, lack shortage) []*slot {
 			continue
 		}
 		p.mu.Lock()
+		if p.kept != nil && p.kept.Wanted() > 0 && !p.stale { // was promised
+			p.mu.Unlock()
+			continue
+		}
 		for _, s := range p.idle {
 			found = append(found, candidate{s, s.since})
 		}

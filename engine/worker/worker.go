@@ -181,7 +181,7 @@ func (w *Worker) Run(ctx context.Context, inv *kiln.Invocation) (*kiln.Outcome, 
 	if inv.Target.Version == nil {
 		return nil, kiln.Errorf(kiln.Internal, "the invocation was not resolved")
 	}
-	key := kiln.EnvironmentKey{Revision: inv.Target.Revision, Tenant: inv.Tenant, InitType: kiln.OnDemand}
+	key := kiln.EnvironmentKey{Revision: inv.Target.Revision, Tenant: inv.Tenant, InitType: cmp.Or(inv.InitType, kiln.OnDemand)}
 	var queued time.Duration
 	for retry := false; ; retry = true {
 		s, use, waited, err := w.take(ctx, &key, &inv.Target)
