@@ -214,6 +214,11 @@ func TestFunctionURLsAnswerHTTP(t *testing.T) {
 		t.Errorf("got %d %s %v", got.status, got.body, got.header)
 	}
 
+	// From inside of an environment, as from anywhere.
+	if got := answer(t, c, "echo", `{"fetch":"/_kiln/url/`+id+`/json"}`); got != `{"status":200,"body":"{\"plain\":true}"}` {
+		t.Errorf("from inside: got %s", got)
+	}
+
 	v, err := c.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: aws.String("web")})
 	if err != nil {
 		t.Fatal(err)
