@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,12 +65,23 @@ func TestAnExtensionReceivesEverythingThatIsSaid(t *testing.T) {
 		t.Fatalf("the log of the first invocation is\n%s\nwant\n%s\n%s", got, want, first.Payload)
 	}
 	harness.Answer(t, c, "tapped", `{}`)
+	got, reports := keptEvents(t, c, "tapped")
+	const init = `initStart, telemetrySubscription tapext Subscribed, extension subscribed "OK", extension tapext Ready, initRuntimeDone, initReport`
+	const invocation = `, start, function "of two\nlines", function as it is, runtimeDone, report`
+	// What the third one reads is what came before it, and perhaps some of its own.
+	if all := strings.Join(got, ", "); !strings.HasPrefix(all, init+invocation+strings.TrimSuffix(invocation, ", report")) || reports > 2 {
+		t.Errorf("the extension got\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// keptEvents calls a function that answers with what its extension kept, and gives the
+// events with what is told by them, and how many reports there are.
+func keptEvents(t *testing.T, c *lambda.Client, name string) (got []string, reports int) {
+	t.Helper()
 	var text string
-	if err := json.Unmarshal([]byte(harness.Answer(t, c, "tapped", `{}`)), &text); err != nil {
+	if err := json.Unmarshal([]byte(harness.Answer(t, c, name, `{}`)), &text); err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	reports := 0
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		var e struct {
 			Type   string
@@ -81,7 +93,7 @@ func TestAnExtensionReceivesEverythingThatIsSaid(t *testing.T) {
 		entry := strings.TrimPrefix(e.Type, "platform.")
 		switch record := e.Record.(type) {
 		case string:
-			entry += " " + record
+			entry += " " + textTime.ReplaceAllString(record, "TIME")
 		case map[string]any:
 			if message, ok := record["message"]; ok {
 				entry += fmt.Sprintf(" %q", message)
@@ -94,10 +106,46 @@ func TestAnExtensionReceivesEverythingThatIsSaid(t *testing.T) {
 			reports++
 		}
 	}
-	const init = `initStart, telemetrySubscription tapext Subscribed, extension subscribed "OK", extension tapext Ready, initRuntimeDone, initReport`
-	const invocation = `, start, function "of two\nlines", function as it is, runtimeDone, report`
-	// What the third one reads is what came before it, and perhaps some of its own.
-	if all := strings.Join(got, ", "); !strings.HasPrefix(all, init+invocation+strings.TrimSuffix(invocation, ", report")) || reports > 2 {
-		t.Errorf("the extension got\n%s", strings.Join(got, "\n"))
+	return got, reports
+}
+
+// textTime is the time and the request's id of a line of text.
+var textTime = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z\t[0-9a-f-]{36}`)
+
+func TestExtensionsOfOtherLanguagesReceiveTelemetry(t *testing.T) {
+	s := start(t)
+	c := s.client()
+	for _, lang := range []struct {
+		name, runtime, program, source, function, file string
+		// What the extension gets of the init, and of each invocation.
+		init, invocation string
+	}{
+		{
+			"py", needPython(t), "/var/lang/bin/" + needPython(t), "logs.py",
+			"import logging\nlogging.getLogger().setLevel('INFO')\ndef handler(event, context):\n    logging.info('of two\\nlines')\n    return open('/tmp/events').read()\n", "app.py",
+			"logsSubscription logs.py Subscribed, extension logs.py Ready", ", start, function [INFO]\tTIME\tof two\nlines, runtimeDone, end, report",
+		},
+		{
+			"js", needNode(t), "/var/lang/bin/node", "telemetry.js",
+			"exports.handler = async () => { console.log('of two\\nlines'); return require('fs').readFileSync('/tmp/events', 'utf8'); };\n", "app.js",
+			"initStart, telemetrySubscription telemetry.js Subscribed, extension telemetry.js Ready, initRuntimeDone, initReport", ", start, function TIME\tINFO\tof two\nlines, runtimeDone, report",
+		},
+	} {
+		t.Run(lang.name, func(t *testing.T) {
+			text, err := os.ReadFile("testdata/tapext/" + lang.source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ext := layer(t, c, "tap-"+lang.name, zipOf(t, file{Name: "extensions/" + lang.source, Text: "#!" + lang.program + "\n" + string(text), Mode: 0o755}))
+			create(t, c, lang.name, lang.runtime, "app.handler", zipOf(t, file{Name: lang.file, Text: lang.function}), layers(ext), memory(256))
+			for range 2 {
+				harness.Answer(t, c, lang.name, `{}`)
+			}
+			got, reports := keptEvents(t, c, lang.name)
+			last := lang.invocation[:strings.LastIndex(lang.invocation, ", runtimeDone")+len(", runtimeDone")]
+			if all := strings.Join(got, ", "); !strings.HasPrefix(all, lang.init+lang.invocation+last) || reports > 2 {
+				t.Errorf("the extension got\n%s\nwant\n%s", all, lang.init+lang.invocation+last)
+			}
+		})
 	}
 }
