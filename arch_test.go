@@ -38,7 +38,8 @@ var rooms = map[string][]string{
 	"box/sandbox/uplink":      {},
 	"box/rapi":                {""},
 	"box/environment":         {"", "telemetry", "telemetry/tap", "box/rapi", "box/sandbox"},
-	"box/runtimes":            {"", "box/runtimes/debian"},
+	"box/runtimes":            {"", "box/runtimes/debian", "box/runtimes/gorpc"},
+	"box/runtimes/gorpc":      {},
 	"box/runtimes/debian":     {""},
 	"box/rootfs":              {""},
 	"box/image":               {""},
@@ -68,7 +69,7 @@ var rooms = map[string][]string{
 
 	"cmd/kiln": {
 		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/blobdir", "back/s3code",
-		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/rootfs", "box/image",
+		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/runtimes/gorpc", "box/rootfs", "box/image",
 		"engine/async", "engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/services/iam", "door/services/sts", "door/console", "door/url",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/environment", "box/runtimes", "box/rootfs"},
@@ -93,7 +94,7 @@ var modules = map[string][]string{
 
 // kernelRooms may use package syscall. Everybody else reaches the kernel through
 // package os or a sandbox.
-var kernelRooms = []string{"box/image", "box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "box/rootfs", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
+var kernelRooms = []string{"box/image", "box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/runtimes/gorpc", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "box/rootfs", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
 var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go", "engine/async/retry.go", "engine/dispatch/lineage.go"}

@@ -43,6 +43,10 @@ type Options struct {
 	// HostOnly is true where sandboxes show the host's files as they are, so that an
 	// interpreter with a root of its own cannot be used.
 	HostOnly bool
+	// Bridge is the program that starts functions of go1.x, which is kiln itself by
+	// another name; "" starts them without, so that those which only know the protocol
+	// of its first years never answer.
+	Bridge string
 	// Getenv reads the environment of the process; nil is os.Getenv.
 	Getenv func(string) string
 }
@@ -156,7 +160,7 @@ func (b *Book) Runtime(ctx context.Context, identifier, architecture string) (ki
 	}
 	b.warn(d)
 	if !d.interpreted() {
-		return d.compiled(), nil
+		return b.compiled(d)
 	}
 	if Foreign(architecture) {
 		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime,
@@ -193,16 +197,30 @@ func (b *Book) Release(ctx context.Context, identifier, architecture string) str
 
 // compiled gives the runtime of a family that needs no interpreter: the package
 // brings the program.
-func (d *descriptor) compiled() kiln.Runtime {
+func (b *Book) compiled(d *descriptor) (kiln.Runtime, error) {
 	rt := d.runtime()
+	rt.Release = d.release()
+	if d.Family == "go" && b.options.Bridge != "" {
+		if err := b.bridge(d, &rt); err != nil {
+			return kiln.Runtime{}, fmt.Errorf("prepare %s: %w", d.Identifier, err)
+		}
+	}
+	parts := fmt.Appendf(nil, "%s\n%s\n%q\n%v", layoutVersion, d.Identifier, rt.Command, d.Env)
+	if len(rt.Mounts) > 0 {
+		parts = fmt.Appendf(parts, "\n%v", rt.Mounts)
+	}
+	sum := sha256.Sum256(parts)
+	rt.ReleaseARN = releaseARN(hex.EncodeToString(sum[:]))
+	return rt, nil
+}
+
+// release names a runtime that needs no interpreter as INIT_START prints it.
+func (d *descriptor) release() string {
 	name := strings.TrimPrefix(strings.TrimPrefix(d.Identifier, d.Family), ".")
 	if name == "" {
 		name = "al1"
 	}
-	rt.Release = d.Family + ":" + name + ".v1"
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%q\n%v", layoutVersion, d.Identifier, d.Command, d.Env))
-	rt.ReleaseARN = releaseARN(hex.EncodeToString(sum[:]))
-	return rt
+	return d.Family + ":" + name + ".v1"
 }
 
 // find gives what serves an interpreted runtime, from memory while the file is the

@@ -73,7 +73,7 @@ func (b *Book) entry(ctx context.Context, d *descriptor) Entry {
 	case err != nil:
 		e.State, e.How = Missing, err.Error()
 	case !d.interpreted():
-		e.Release = d.compiled().Release
+		e.Release = d.release()
 	default:
 		s, err := b.find(ctx, d)
 		if err == nil {

@@ -3,7 +3,9 @@ package runtimes_test
 import (
 	"context"
 	"log/slog"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -86,6 +88,40 @@ func TestWhatNeedsNoInterpreterIsServedAtOnce(t *testing.T) {
 		if len(got) != 1 || got[0] != want.command || rt.Release != want.release || len(rt.Mounts) != 0 || runtimes.Probe(rt) != nil {
 			t.Errorf("%s: %v %+v", identifier, got, rt)
 		}
+	}
+}
+
+func TestFunctionsOfGo1xAreStartedByTheBridge(t *testing.T) {
+	data, program := t.TempDir(), filepath.Join(t.TempDir(), "kiln")
+	place := func(text string) string {
+		t.Helper()
+		if err := os.WriteFile(program, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		rt, err := open(t, data, runtimes.Options{Bridge: program}).Runtime(t.Context(), "go1.x", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := strings.Join(rt.CommandFor(&kiln.Config{Handler: "main"}), " "), "/var/runtime/kiln-go1.x /var/task/main"; got != want || len(rt.Mounts) != 1 {
+			t.Errorf("got %q, %v", got, rt.Mounts)
+		}
+		copied := filepath.Join(rt.Mounts[0].Source, "kiln-go1.x")
+		got, err := os.ReadFile(copied)
+		info, statErr := os.Stat(copied)
+		if err != nil || statErr != nil || string(got) != text || info.Mode().Perm() != 0o755 {
+			t.Errorf("got %q, %v, %v", got, info, err)
+		}
+		return rt.ReleaseARN
+	}
+	first := place("one")
+	if second := place("another"); second == first {
+		t.Error("another program made no other release")
+	}
+	if left, err := filepath.Glob(filepath.Join(data, "runtimes/served/go1.x-*")); err != nil || len(left) != 1 {
+		t.Errorf("left %q, %v", left, err)
+	}
+	if _, err := open(t, data, runtimes.Options{Bridge: "/nowhere"}).Runtime(t.Context(), "go1.x", ""); err == nil {
+		t.Error("a bridge that is not there was served")
 	}
 }
 

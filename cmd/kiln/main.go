@@ -18,6 +18,9 @@ func main() { os.Exit(start()) }
 
 // start runs the program with the world as it is.
 func start() int {
+	if code, ok := bridged(); ok {
+		return code
+	}
 	w := world{
 		program: os.Args[0], args: os.Args[1:], in: os.Stdin, out: os.Stdout, talk: os.Stderr,
 		env: os.LookupEnv, environ: os.Environ, pid: os.Getpid(),

@@ -17,7 +17,8 @@ var dotnetFixture = &fixture{
 	handler: "Functions::Dotnet.Function::FunctionHandler", code: dotnetFunction,
 	errorLog: "Error: some_error_msg: Exception",
 	aside:    `"errorType":"Runtime.ExitError"`,
-	lines:    []string{"a line\nof two lines\n", "a static line\n"},
+	warned:   "a warning\nof two lines", warnLevel: "Warning", objectsSince: "6",
+	lines: []string{"a line\nof two lines\n", "a static line\n"},
 	broken: map[string]broken{
 		"syntax": {
 			files:   []file{{Name: "Functions.dll", Text: "no assembly"}, {Name: "Functions.deps.json", Text: dotnetDeps}, {Name: "Functions.runtimeconfig.json", Text: dotnetConfig}},

@@ -22,7 +22,10 @@ type fixture struct {
 	errorLog      string
 	aside         string   // the answer after an error that no caller waits for
 	lines         []string // of the log, in text
-	broken        map[string]broken
+	// The log in JSON: the message of a warning, its level, and the version of the
+	// language from which on AWS's runtime writes objects. "" is no logger.
+	warned, warnLevel, objectsSince string
+	broken                          map[string]broken
 }
 
 // broken is a package that cannot be loaded, and its error.
@@ -38,7 +41,8 @@ var fixtures = map[string]*fixture{
 		handler: "handler.handler", code: folderOf("python"),
 		errorLog: "[ERROR] Exception: Failed: some_error_msg",
 		aside:    `"went on"`,
-		lines:    []string{"[WARNING]\t", "\ta warning\nof two lines"},
+		warned:   "a warning\nof two lines", warnLevel: "WARNING", objectsSince: "3.8",
+		lines: []string{"[WARNING]\t", "\ta warning\nof two lines"},
 		broken: map[string]broken{
 			"syntax": {files: []file{{Name: "handler.py", Text: "def handler(event, context)\n    return 1\n"}}, kind: "Runtime.UserCodeSyntaxError", message: "Syntax error in module 'handler'"},
 			"import": {files: []file{{Name: "handler.py", Text: "import nowhere_at_all\n"}}, kind: "Runtime.ImportModuleError", message: "Unable to import module 'handler'"},
@@ -50,7 +54,8 @@ var fixtures = map[string]*fixture{
 		messagePrefix: "Error: ",
 		errorLog:      "\tERROR\tInvoke Error \t{\"errorType\":\"Error\"",
 		aside:         `"errorType":"Runtime.UnhandledPromiseRejection","errorMessage":"RangeError: nobody waits for this"`,
-		lines:         []string{"\tDEBUG\ta debug line\n", "\tINFO\tan info line\n", "\tWARN\ta warning\nof two lines\n"},
+		warned:        "a warning\nof two lines", warnLevel: "WARN", objectsSince: "16",
+		lines: []string{"\tDEBUG\ta debug line\n", "\tINFO\tan info line\n", "\tWARN\ta warning\nof two lines\n"},
 		broken: map[string]broken{
 			"syntax": {files: []file{{Name: "index.js", Text: "exports.handler = async ( => {};\n"}}, kind: "Runtime.UserCodeSyntaxError", message: "SyntaxError: "},
 			"import": {files: []file{{Name: "index.js", Text: "require('nowhere-at-all');\n"}}, kind: "Runtime.ImportModuleError", message: "Error: Cannot find module 'nowhere-at-all'"},
@@ -60,7 +65,8 @@ var fixtures = map[string]*fixture{
 		handler: "function.handler", code: folderOf("ruby"),
 		errorLog: "Error raised from handler method",
 		aside:    `"went on"`,
-		lines:    []string{" DEBUG ", "-- : a debug line\n", "  INFO ", "-- : an info line\n", "  WARN ", "-- : a warning\nof two lines\n"},
+		warned:   "a warning\nof two lines", warnLevel: "WARN", objectsSince: "4.0",
+		lines: []string{" DEBUG ", "-- : a debug line\n", "  INFO ", "-- : an info line\n", "  WARN ", "-- : a warning\nof two lines\n"},
 		broken: map[string]broken{
 			"syntax": {files: []file{{Name: "function.rb", Text: "def handler(\n"}}, kind: "Init<SyntaxError>", message: "function.rb:"},
 			"import": {files: []file{{Name: "function.rb", Text: "require 'nowhere_at_all'\n"}}, kind: "Init<LoadError>", message: "cannot load such file -- nowhere_at_all"},
@@ -70,19 +76,21 @@ var fixtures = map[string]*fixture{
 		handler: "echo.Handler", code: javaEcho,
 		errorLog: "Error: some_error_msg: java.lang.RuntimeException",
 		aside:    `"went on"`,
-		lines:    []string{"[DEBUG] a debug line\n", "[INFO] an info line\n", "[WARN] a warning\nof two lines\n"},
+		warned:   "a warning\nof two lines", warnLevel: "WARN", objectsSince: "8",
+		lines: []string{"[DEBUG] a debug line\n", "[INFO] an info line\n", "[WARN] a warning\nof two lines\n"},
 		broken: map[string]broken{
 			"syntax": {files: []file{{Name: "echo/Handler.class", Text: "no class"}}, kind: "java.lang.ClassFormatError", message: ""},
 			"import": {files: []file{{Name: "other.txt", Text: "no class"}}, kind: "java.lang.ClassNotFoundException", message: "Class not found: echo.Handler"},
 		},
 	},
 	"dotnet":   dotnetFixture,
-	"provided": goFixture("bootstrap"),
-	"go":       goFixture("matrix"),
+	"provided": goFixture("bootstrap", "Runtime.InvalidEntrypoint", "", ""),
+	"go":       goFixture("matrix", "PathError", "fork/exec /var/task/matrix: exec format error", "fork/exec /var/task/matrix: no such file or directory"),
 }
 
-// goFixture is the Go function under the name that the runtime starts.
-func goFixture(program string) *fixture {
+// goFixture is the Go function under the name that the runtime starts, with the errors
+// of a program that cannot be started.
+func goFixture(program, kind, syntax, absent string) *fixture {
 	return &fixture{
 		handler: program,
 		code: func(m *trial) []byte {
@@ -91,8 +99,8 @@ func goFixture(program string) *fixture {
 		uncaught: map[string]any{"errorMessage": "Error: some_error_msg", "errorType": "errorString"},
 		aside:    `"errorType":"Runtime.ExitError"`,
 		broken: map[string]broken{
-			"syntax": {files: []file{{Name: program, Text: "no program", Mode: 0o755}}, kind: "Runtime.InvalidEntrypoint", message: ""},
-			"import": {files: []file{{Name: "other.txt", Text: "no program"}}, kind: "Runtime.InvalidEntrypoint", message: ""},
+			"syntax": {files: []file{{Name: program, Text: "no program", Mode: 0o755}}, kind: kind, message: syntax},
+			"import": {files: []file{{Name: "other.txt", Text: "no program"}}, kind: kind, message: absent},
 		},
 	}
 }

@@ -28,7 +28,7 @@ func writeRuntimes(t testing.TB, rows []*row) {
 	var b strings.Builder
 	b.WriteString("# Runtimes\n\nMade by the matrix test (`KILN_TEST_FULL=1 KILN_TEST_UPDATE=1 go test -run TestEachRuntimeRunsTheMatrix ./test/e2e`, as root), which runs one function of\n" +
 		"each language on every runtime identifier that can be had: echo, context and environment compared with what AWS showed, an error of the\nfunction, a syntax error, a missing import, timeout, exit, " +
-		"an error that no caller waits for, lines of the log, `AWS_LAMBDA_EXEC_WRAPPER`.\n\n" +
+		"an error that no caller waits for, lines of the log in text and in JSON with levels, `AWS_LAMBDA_EXEC_WRAPPER`.\n\n" +
 		"`kiln runtime ls` says the same of your machine, `kiln runtime add` fetches. A deprecated runtime runs like any other; kiln warns once.\n\n")
 	section(&b, "Ran the matrix", "| Runtime | Version that ran | From | Deprecated by AWS |\n|---|---|---|---|", ran)
 	section(&b, "Can be fetched, and were not to be had on the day of this run", "| Runtime | From | Deprecated by AWS |\n|---|---|---|", open)

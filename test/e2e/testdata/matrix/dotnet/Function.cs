@@ -33,6 +33,9 @@ namespace Dotnet
                 case "log":
                     Console.WriteLine("printed");
                     context.Logger.LogLine("a line\nof two lines");
+                    context.Logger.Log("Debug", "a debug line");
+                    context.Logger.Log("Information", "an info line");
+                    context.Logger.Log("Warning", "a warning\nof two lines");
                     LambdaLogger.Log("a static line");
                     return Answer("\"logged\"");
             }
