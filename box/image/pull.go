@@ -248,16 +248,20 @@ func (s *Store) stored(digest string) (*v1.Manifest, *v1.ConfigFile, error) {
 func (s *Store) build(ctx context.Context, m *v1.Manifest, c *v1.ConfigFile, digest, base, elsewhere string) (err error) {
 	image := &reference{text: "sha256:" + digest}
 	var bytes int64
+	entries := 0
 	for n, l := range m.Layers {
 		diff := c.RootFS.DiffIDs[n].Hex
 		if err := s.unpackLayer(ctx, image, l, diff); err != nil {
 			return s.orLost(ctx, l, err)
 		}
-		if err := s.readList(diff, func(e *entry) error { bytes += e.Bytes; return nil }); err != nil {
+		if err := s.readList(diff, func(e *entry) error { bytes += e.Bytes; entries++; return nil }); err != nil {
 			return layerError(err)
 		}
 		if bytes > s.o.MaxBytes {
 			return tooLarge(image.text)
+		}
+		if entries > maxEntries {
+			return refuse("The image %s has more than %d entries.", image.text, maxEntries)
 		}
 	}
 	host, err := os.MkdirTemp(s.host("tmp"), "root-")

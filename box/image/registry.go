@@ -205,6 +205,13 @@ func (g *schemes) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err == nil && strings.HasSuffix(r.URL.Path, "/v2/") {
 		g.last = r.URL.Scheme
 	}
+	if err == nil && !strings.Contains(r.URL.Path, "/blobs/") {
+		// Whoever reads a greeting or a token reads all that comes.
+		answer.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(answer.Body, 2*maxManifest), answer.Body}
+	}
 	return answer, err
 }
 
