@@ -103,6 +103,24 @@ func TestA02NoDescriptorLeadsOut(t *testing.T) {
 	control(t, event{Do: "descriptors", Marker: x.canaries.marker()}, func(c *exec.Cmd) { c.ExtraFiles = []*os.File{root} }).worked(t, "marker by a descriptor", "marker by its path")
 }
 
+func TestA22NothingThatWasLoggedCanBeUndone(t *testing.T) {
+	x := common(t).trial(t)
+	r, tail := x.askForTail(t, x.attacker(t, ""), event{Do: "rewrite", Limit: 1})
+	r.refused(t, []string{"ESPIPE", "EINVAL"}, nil)
+	if !strings.Contains(tail, "the first line\nthe last line\n") {
+		t.Errorf("got %q", tail)
+	}
+	file, err := os.Create(filepath.Join(scratch(t), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	control(t, event{Do: "rewrite", Limit: 3}, func(c *exec.Cmd) { c.ExtraFiles = []*os.File{file} }).worked(t, "pwrite", "seek", "truncate")
+	if text, err := os.ReadFile(file.Name()); err != nil || strings.Contains(string(text), "the first line") {
+		t.Errorf("a file on the host holds %q, %v: this attack proves nothing", text, err)
+	}
+}
+
 func TestA04ChrootDoesNotLeadOut(t *testing.T) {
 	x := common(t).trial(t)
 	r := x.attack(t, event{Do: "chroot", Dir: "/tmp", Marker: x.canaries.marker()})

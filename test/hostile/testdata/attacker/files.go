@@ -210,3 +210,17 @@ func show(e *event, r *report) {
 		}
 	}
 }
+
+// rewrite writes a line to an open file and then tries to undo it. Reads Limit, the
+// file's number.
+func rewrite(e *event, r *report) {
+	fd := int(e.Limit)
+	line := func(text string) { _, err := unix.Write(fd, []byte(text+"\n")); r.tried("wanted "+text, err) }
+	line("the first line")
+	_, err := unix.Pwrite(fd, []byte("overwritten"), 0)
+	r.tried("pwrite", err)
+	_, err = unix.Seek(fd, 0, 0)
+	r.tried("seek", err)
+	r.tried("truncate", unix.Ftruncate(fd, 0))
+	line("the last line")
+}

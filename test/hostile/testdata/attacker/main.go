@@ -44,7 +44,7 @@ var attacks = map[string]func(*event, *report){
 
 	"overwrite": overwrite, "descriptors": descriptors, "chroot": chroot, "settings": settings, "read": readFiles,
 	"mount": mounts, "nodes": nodes, "setuid": setuid, "processes": processes, "calls": calls, "terminals": terminals,
-	"sockets": sockets, "namespaces": namespaces, "listen": listenAbstract, "connect": connectAbstract, "change": changeFiles, "show": show,
+	"sockets": sockets, "namespaces": namespaces, "listen": listenAbstract, "connect": connectAbstract, "change": changeFiles, "rewrite": rewrite, "show": show,
 
 	"hog": hog, "fill": fill, "leave": leave, "inodes": inodes, "sparse": sparse, "open": openMany, "inotify": inotify, "keys": keys,
 	"shm": sharedMemory, "queues": messageQueues, "semaphores": semaphores, "storm": storm, "flood": flood,
