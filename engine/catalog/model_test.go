@@ -23,6 +23,7 @@ type modelFunction struct {
 	last     int
 	versions map[int]modelVersion
 	aliases  map[string]modelAlias
+	policies map[string]string
 	reserved int // -1 is none
 }
 
@@ -68,7 +69,7 @@ func (m *machine) create(t *rapid.T) {
 		return
 	}
 	expect(t, err, "")
-	f := &modelFunction{versions: map[int]modelVersion{}, aliases: map[string]modelAlias{}, reserved: -1}
+	f := &modelFunction{versions: map[int]modelVersion{}, aliases: map[string]modelAlias{}, policies: map[string]string{}, reserved: -1}
 	m.model[name] = f
 	f.put(content(zip, text))
 	if publish {
@@ -209,6 +210,7 @@ func (m *machine) deleteVersion(t *rapid.T) {
 	}
 	expect(t, err, "")
 	delete(f.versions, n)
+	delete(f.policies, strconv.Itoa(n))
 }
 
 func (m *machine) deleteFunction(t *rapid.T) {
@@ -272,6 +274,7 @@ func (m *machine) deleteAlias(t *rapid.T) {
 	}
 	expect(t, err, "")
 	delete(m.model[name].aliases, alias)
+	delete(m.model[name].policies, alias)
 }
 
 func (m *machine) reserve(t *rapid.T) {
@@ -360,6 +363,7 @@ func (m *machine) checkFunction(t *rapid.T, name string, f *modelFunction) {
 		}
 		m.checkRuns(t, id, kiln.Qualifier(strconv.Itoa(n)), serving)
 	}
+	m.checkPolicies(t, id, f)
 	got, err := m.r.Aliases(id, "")
 	expect(t, err, "")
 	if len(got) != len(f.aliases) {
@@ -472,14 +476,14 @@ func TestTheBookDoesWhatTheModelDoes(t *testing.T) {
 		m := &machine{t: rt, r: r, model: model{}, seen: map[string]string{}, reached: reached}
 		rt.Repeat(map[string]func(*rapid.T){
 			"create": m.create, "update code": m.updateCode, "update configuration": m.updateConfig, "publish": m.publish, "release": m.release,
-			"delete version": m.deleteVersion, "delete function": m.deleteFunction, "put alias": m.putAlias, "delete alias": m.deleteAlias,
+			"delete version": m.deleteVersion, "delete function": m.deleteFunction, "put alias": m.putAlias, "delete alias": m.deleteAlias, "policy": m.policy,
 			"reserve": m.reserve, "restart": m.restart, "sweep": m.sweep, "": m.check,
 		})
 		if err := r.Close(); err != nil {
 			rt.Fatal(err)
 		}
 	})
-	for _, what := range []string{"a weighted alias", "old code beside a failed update", "a start with functions"} {
+	for _, what := range []string{"a weighted alias", "old code beside a failed update", "a start with functions", "a policy"} {
 		if reached[what] == 0 {
 			t.Errorf("the test never came to %s", what)
 		}

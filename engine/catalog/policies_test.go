@@ -2,7 +2,10 @@ package catalog_test
 
 import (
 	"errors"
+	"strconv"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"kiln"
 )
@@ -89,4 +92,45 @@ func TestAPolicyIsKeptAndGoesWithWhatItIsOf(t *testing.T) {
 	r.open(t)
 	r.create(t, "f", "code")
 	has("", "")
+}
+
+// policy sets or takes away the policy of something that may be there.
+func (m *machine) policy(t *rapid.T) {
+	name := names.Draw(t, "name")
+	q := rapid.SampledFrom([]string{"", "1", "2", "live", "beta"}).Draw(t, "qualifier")
+	document := texts.Draw(t, "document")
+	_, err := m.r.ChangePolicy(t.Context(), named(name), kiln.Qualifier(q), "", func(string) (string, error) { return document, nil })
+	f := m.model[name]
+	n, _ := strconv.Atoi(q) // 0 for a name
+	if f == nil || q != "" && f.versions[n].content == "" && !has(f.aliases, q) {
+		expect(t, err, kiln.NotFound)
+		return
+	}
+	expect(t, err, "")
+	if delete(f.policies, q); document != "" {
+		f.policies[q] = document
+	}
+}
+
+// checkPolicies compares the policies of a function, its versions and its aliases.
+func (m *machine) checkPolicies(t *rapid.T, id kiln.FunctionID, f *modelFunction) {
+	owners := []string{""}
+	for n := range f.versions {
+		owners = append(owners, strconv.Itoa(n))
+	}
+	for alias := range f.aliases {
+		owners = append(owners, alias)
+	}
+	for _, q := range owners {
+		p, err := m.r.Policy(id, kiln.Qualifier(q))
+		expect(t, err, "")
+		got := ""
+		if p != nil {
+			got = p.Document
+			m.reached["a policy"]++
+		}
+		if got != f.policies[q] {
+			t.Errorf("%s: the policy of %q is %q, want %q", id, q, got, f.policies[q])
+		}
+	}
 }
