@@ -230,6 +230,8 @@ func (e *Environment) failCall() {
 	case e.state.ending() && e.fault == nil:
 		e.blame(goneFault())
 		c.answered = true
+		// Not Unavailable, which promises that the function never saw the event and that it
+		// may be sent again: Invoke's own word for this is ServiceException, a 500.
 		c.finish(nil, &kiln.Error{Code: kiln.Internal, Message: "The function was stopped because its environment was closed."})
 		return
 	}
