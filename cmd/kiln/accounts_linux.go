@@ -13,6 +13,7 @@ import (
 	"kiln/door/auth"
 	"kiln/door/auth/accounts"
 	"kiln/door/services/iam"
+	cloudwatch "kiln/door/services/logs"
 	"kiln/door/services/sts"
 	"kiln/engine/catalog"
 )
@@ -56,7 +57,7 @@ func openBook(ctx context.Context, dir string) (*accounts.Book, func() error, er
 // openAccounts opens the accounts of a server, and the gate that asks them when it is
 // to. One invocation without a server has neither.
 func (s *stack) openAccounts(ctx context.Context, o stackOptions) error {
-	var options auth.Options
+	options := auth.Options{Organization: s.config.Organization}
 	if o.sink == nil {
 		book, shut, err := openBook(ctx, o.dataDir)
 		if err != nil {
@@ -111,7 +112,8 @@ func (s *stack) neighbours() map[string]api.Service {
 		return nil
 	}
 	return map[string]api.Service{
-		"iam": iam.New(s.accounts, s.gate, s.log),
-		"sts": sts.New(s.accounts, s.gate, s.log),
+		"iam":  iam.New(s.accounts, s.gate, s.log),
+		"logs": cloudwatch.New(cloudwatch.Options{Store: eventStore{s.logs}, Gate: s.gate, Log: s.log}),
+		"sts":  sts.New(s.accounts, s.gate, s.log),
 	}
 }
