@@ -231,9 +231,9 @@ func (d *development) command(ctx context.Context) error {
 	return nil
 }
 
-// compile builds a Go main package.
+// compile builds what kiln itself compiles.
 func (d *development) compile(ctx context.Context) error {
-	err := d.function.source.Build(ctx, d.shown, pack.Options{Architecture: d.function.Architecture, Talk: d.w.talk})
+	err := d.function.source.Build(ctx, d.shown, pack.Options{Architecture: d.function.Architecture, Runtime: d.function.Runtime, Talk: d.w.talk})
 	if err != nil && ctx.Err() == nil {
 		return &failure{code: exitPlatform, err: err}
 	}
@@ -269,6 +269,7 @@ func (d *development) skip() func(string) bool {
 		}
 	}
 	exclude := append(slices.Clone(d.function.Exclude), d.ignore...)
+	exclude = append(exclude, d.function.source.Products()...)
 	return func(p string) bool {
 		base := path.Base(p)
 		if base == proofFile || p == made || strings.HasSuffix(base, "~") || strings.HasSuffix(base, ".swp") || strings.HasSuffix(base, ".swx") || strings.HasPrefix(base, ".#") || base == "4913" {

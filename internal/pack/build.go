@@ -35,6 +35,20 @@ func (s *Source) Build(ctx context.Context, dir string, o Options) (err error) {
 	return moveInto(tmp, dir)
 }
 
+// Products gives the names of what the language's tool leaves beside the sources when it
+// builds them: no change of theirs is one of the function.
+func (s *Source) Products() []string {
+	switch {
+	case !s.Builds:
+		return nil
+	case s.Language == Java:
+		return []string{"target", "build", ".gradle"}
+	case s.Language == Dotnet:
+		return []string{"bin", "obj"}
+	}
+	return nil
+}
+
 // packBuilt compiles a folder and packs what came of it.
 func (s *Source) packBuilt(ctx context.Context, o Options) (z []byte, err error) {
 	tmp, err := os.MkdirTemp("", "kiln-package-")

@@ -116,32 +116,38 @@ func TestDevCallsWithAnEventAndGoesOnAfterAMistake(t *testing.T) {
 	eventually(t, time.Minute, "the second answer", func() bool { out, _ := dev.said(); return strings.Contains(out, "Bea") })
 }
 
-func TestDevBuildsAGoProgramAndKeepsTheOldOneWhenThatFails(t *testing.T) {
+func TestDevBuildsAProgramAndKeepsTheOldOneWhenThatFails(t *testing.T) {
+	needJDK(t)
 	s := start(t)
 	c := s.client()
-	dir := write(t, map[string]string{})
-	if code, _, talk := kiln(t, nil, "init", dir+"/fn", "--lang", "go"); code != 0 {
-		t.Fatal(talk)
-	}
-	dir += "/fn"
-	text, err := os.ReadFile(filepath.Join(dir, "main.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dev := begin(t, "", ours(s), "dev", dir, "--name", "compiled")
-	hears(t, dev, "save a file")
-	if got := answer(t, c, "compiled", `{"name":"Ada"}`); !strings.Contains(got, "Hello, Ada") {
-		t.Fatal(got)
-	}
-	save(t, dir, "main.go", string(text)+"\nfunc {\n")
-	hears(t, dev, "still serves")
-	if got := answer(t, c, "compiled", `{"name":"Ada"}`); !strings.Contains(got, "Hello, Ada") {
-		t.Errorf("got %s", got)
-	}
-	save(t, dir, "main.go", strings.ReplaceAll(string(text), "Hello", "Goodbye"))
-	hears(t, dev, "reloaded in")
-	if got := answer(t, c, "compiled", `{"name":"Ada"}`); !strings.Contains(got, "Goodbye, Ada") {
-		t.Errorf("got %s", got)
+	for language, main := range map[string]string{"go": "main.go", "java": "Hello.java"} {
+		t.Run(language, func(t *testing.T) {
+			dir := write(t, map[string]string{})
+			if code, _, talk := kiln(t, nil, "init", dir+"/fn", "--lang", language); code != 0 {
+				t.Fatal(talk)
+			}
+			dir += "/fn"
+			text, err := os.ReadFile(filepath.Join(dir, main))
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := "compiled-" + language
+			dev := begin(t, "", ours(s), "dev", dir, "--name", name)
+			hears(t, dev, "save a file")
+			if got := answer(t, c, name, `{"name":"Ada"}`); !strings.Contains(got, "Hello, Ada") {
+				t.Fatal(got)
+			}
+			save(t, dir, main, string(text)+"\nfunc {\n")
+			hears(t, dev, "still serves")
+			if got := answer(t, c, name, `{"name":"Ada"}`); !strings.Contains(got, "Hello, Ada") {
+				t.Errorf("got %s", got)
+			}
+			save(t, dir, main, strings.ReplaceAll(string(text), "Hello, ", "Goodbye, "))
+			hears(t, dev, "reloaded in")
+			if got := answer(t, c, name, `{"name":"Ada"}`); !strings.Contains(got, "Goodbye, Ada") {
+				t.Errorf("got %s", got)
+			}
+		})
 	}
 }
 

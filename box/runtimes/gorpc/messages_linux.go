@@ -10,12 +10,12 @@ import (
 // goes by them.
 type request struct {
 	Payload               []byte
-	RequestId             string //nolint:staticcheck // AWS's spelling
+	RequestId             string
 	XAmznTraceId          string
 	Deadline              timestamp
 	InvokedFunctionArn    string
-	CognitoIdentityId     string //nolint:staticcheck // AWS's spelling
-	CognitoIdentityPoolId string //nolint:staticcheck // AWS's spelling
+	CognitoIdentityId     string
+	CognitoIdentityPoolId string
 	ClientContext         []byte
 }
 
