@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"kiln"
+	"kiln/door/auth"
 )
 
 // config is every setting of a server, parsed and checked.
@@ -40,6 +41,7 @@ type config struct {
 	TLSCert, TLSKey    string
 	AllowHost          []string
 	Auth               string
+	Organization       string
 	InsecureListen     bool
 	LogLevel           string
 	RegistryMirrors    map[string]string // by the registry's name
@@ -92,6 +94,7 @@ func settings(w world) []setting {
 		{key: "tls-key", value: "", kind: "FILE", usage: "its private key (PEM)", set: text(func(c *config) *string { return &c.TLSKey }, nil)},
 		{key: "allow-host", value: "", kind: "NAME,…", usage: "more names in the Host header that are answered; localhost and addresses always are", isList: true, set: hosts},
 		{key: "auth", value: "off", kind: "on|off", usage: "on lets in only who signs with a key of this server, and asks the policies; off believes everybody", set: text(func(c *config) *string { return &c.Auth }, oneOf("on", "off"))},
+		{key: "organization", value: "", kind: "ID", usage: "organization that all accounts of this server are in, o-…: what policies know as aws:PrincipalOrgID", set: text(func(c *config) *string { return &c.Organization }, isOrganization)},
 		{key: "insecure-listen", value: "false", kind: "true|false", usage: "allow an address that others can reach although nobody has to prove who they are (auth off)", isSwitch: true, set: boolean(func(c *config) *bool { return &c.InsecureListen })},
 		{key: "log-level", value: "info", kind: "debug|info|warn|error", usage: "how much the server itself says on stderr", set: text(func(c *config) *string { return &c.LogLevel }, oneOf("debug", "info", "warn", "error"))},
 		{key: "s3-endpoint", value: "", kind: "URL", usage: "server that speaks S3 and has the code that requests name by S3Bucket and S3Key; not set, AWS's own. Credentials come from where AWS's tools have them (AWS_ACCESS_KEY_ID, AWS_PROFILE, …)", set: text(func(c *config) *string { return &c.S3Endpoint }, isS3Endpoint)},
@@ -326,6 +329,14 @@ func text(field func(*config) *string, valid func(string) error) func(*config, s
 		*field(c) = s
 		return nil
 	}
+}
+
+// isOrganization accepts the id of an organization, or none.
+func isOrganization(s string) error {
+	if s == "" || auth.IsOrganization(s) {
+		return nil
+	}
+	return errors.New("o- and 10 to 32 lower-case letters and digits are expected")
 }
 
 // isMirror accepts an address of packages, or none.

@@ -89,6 +89,7 @@ func TestWrongConfigurationNamesThePlaceAndTheWayOut(t *testing.T) {
 		"open to others":                 {flags: map[string]string{"listen": "0.0.0.0:4566"}, want: []string{"--listen", "0.0.0.0:4566", "--auth on", "--insecure-listen"}},
 		"open without a host":            {flags: map[string]string{"listen": ":4566"}, want: []string{"--insecure-listen"}},
 		"auth does not help the console": {flags: map[string]string{"console": "192.0.2.1:80", "auth": "on"}, want: []string{"console", "--insecure-listen"}},
+		"an organization that is none":   {flags: map[string]string{"organization": "acme"}, want: []string{"--organization acme", "o-"}},
 		"auth that is neither":           {flags: map[string]string{"auth": "maybe"}, want: []string{"--auth", "on", "off"}},
 		"console open to others":         {flags: map[string]string{"console": "192.0.2.1:80"}, want: []string{"console", "--insecure-listen"}},
 		"half of TLS":                    {flags: map[string]string{"tls-cert": "a.pem"}, want: []string{"tls-key"}},

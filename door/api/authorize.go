@@ -48,7 +48,9 @@ func (s *Server) permit(ctx context.Context, operation string, in any) error {
 	if err := s.gate.Authorize(c.Identity, c.request, w.Act); err != nil {
 		return s.fault(ctx, err)
 	}
-	c.granted = w.Owner
+	if c.granted = w.Owner; strings.Contains(w.Resource, ":layer:") {
+		c.layers = append(c.layers, w.Resource)
+	}
 	if err := s.permitLayers(c, in); err != nil {
 		return err
 	}
@@ -72,6 +74,7 @@ func (s *Server) permitLayers(c *call, in any) error {
 		if err := s.gate.Authorize(c.Identity, c.request, a); err != nil {
 			return s.fault(c.request.Context(), err)
 		}
+		c.layers = append(c.layers, arn)
 	}
 	return nil
 }

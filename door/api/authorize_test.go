@@ -26,6 +26,9 @@ import (
 
 const stranger2 = "222222222222"
 
+// organization is the one that all accounts of a guarded port are in.
+const organization = "o-abcdefghij"
+
 // ledger is a store in memory in the words of the accounts.
 type ledger struct{ *store }
 
@@ -53,7 +56,7 @@ func newGuarded(t testing.TB, change ...func(*api.Options)) *guarded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate, err := auth.New(auth.Options{Keys: book})
+	gate, err := auth.New(auth.Options{Keys: book, Organization: organization})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,6 +245,25 @@ func TestBetweenAccountsBothMustAllow(t *testing.T) {
 	}
 	if got := may.do("POST", invocation, "{}"); got.status != 404 {
 		t.Errorf("a name alone is a function of the own account: %d %s", got.status, got.body)
+	}
+}
+
+func TestAnOrganizationIsLetInAsAWhole(t *testing.T) {
+	g := newGuarded(t)
+	root, other := g.user(account, "root"), g.user(stranger2, "root")
+	g.role("any")
+	wants(t, "create", root.do("POST", "/2015-03-31/functions", request(t, "f", nil)), 201)
+	g.settle()
+	layer := wants(t, "publish", root.do("POST", "/2018-10-31/layers/l/versions", `{"Content":{"ZipFile":"`+code(t, "layer")+`"}}`), 201).members(t)["LayerVersionArn"].(string)
+	path := "/2015-03-31/functions/" + strings.ReplaceAll(arn("f"), ":", "%3A") + "/invocations"
+	find := "/2018-10-31/layers?find=LayerVersion&Arn=" + strings.ReplaceAll(layer, ":", "%3A")
+	for org, status := range map[string]int{"o-zzzzzzzzzz": 403, organization: 200} {
+		wants(t, "function", root.do("POST", policyPath, `{"StatementId":"`+org+`","Action":"lambda:InvokeFunction","Principal":"*","PrincipalOrgID":"`+org+`"}`), 201)
+		wants(t, "layer", root.do("POST", "/2018-10-31/layers/l/versions/1/policy", `{"StatementId":"`+org+`","Action":"lambda:GetLayerVersion","Principal":"*","OrganizationId":"`+org+`"}`), 201)
+		wants(t, "call for "+org, other.do("POST", path, "{}"), status)
+		wants(t, "read for "+org, other.do("GET", find, ""), status)
+		wants(t, "function", root.do("DELETE", policyPath+"/"+org, ""), 204)
+		wants(t, "layer", root.do("DELETE", "/2018-10-31/layers/l/versions/1/policy/"+org, ""), 204)
 	}
 }
 

@@ -18,6 +18,7 @@ type call struct {
 	request *http.Request
 	header  http.Header // of the answer
 	granted string      // another account, whose resource the caller was let in to
+	layers  []string    // ARNs of layer versions that policies let the caller read
 }
 
 type callKey struct{}

@@ -41,6 +41,9 @@ type Options struct {
 	// Home is the scope of unsigned requests and of access keys that are not an
 	// account number; empty members are kiln.DefaultAccount and kiln.DefaultRegion.
 	Home kiln.Scope
+	// Organization is the id of the organization that all accounts of this server are in,
+	// "" for none: the key aws:PrincipalOrgID.
+	Organization string
 	// Keys finds the secrets that requests are signed with. Nil lets in everybody.
 	Keys Keys
 	Now  func() time.Time // for tests
@@ -62,6 +65,7 @@ type Key struct {
 // Gate reads identities. It is immutable and safe for concurrent use.
 type Gate struct {
 	home kiln.Scope
+	org  string
 	keys Keys
 	now  func() time.Time
 }
@@ -81,10 +85,13 @@ func New(o Options) (*Gate, error) {
 	if !isRegion(home.Region) {
 		return nil, errors.New("region " + home.Region + " is not a region name")
 	}
+	if o.Organization != "" && !IsOrganization(o.Organization) {
+		return nil, errors.New("organization " + o.Organization + " is not o- with 10 to 32 lower-case letters and digits")
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Gate{home: home, keys: o.Keys, now: o.Now}, nil
+	return &Gate{home: home, org: o.Organization, keys: o.Keys, now: o.Now}, nil
 }
 
 // Verifies reports whether the gate lets in only whose signature is right.
@@ -293,6 +300,12 @@ func clip(s string) string {
 		return s[:256] + "…"
 	}
 	return s
+}
+
+// IsOrganization reports whether s can be the id of an organization.
+func IsOrganization(s string) bool {
+	id, ok := strings.CutPrefix(s, "o-")
+	return ok && len(id) >= 10 && len(id) <= 32 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 // isAccount reports whether s is an account number.

@@ -139,6 +139,8 @@ func TestAConfigurationThatCannotBeKeptIsRefused(t *testing.T) {
 	for _, o := range []auth.Options{
 		{Home: kiln.Scope{Account: "12"}},
 		{Home: kiln.Scope{Region: "../x"}},
+		{Organization: "o-short"},
+		{Organization: "x-abcdefghij"},
 	} {
 		if g, err := auth.New(o); err == nil || g != nil {
 			t.Errorf("New(%+v) = %v, %v, want an error", o, g, err)

@@ -80,6 +80,7 @@ func (g *Gate) Context(who Identity, r *http.Request, own policy.Context) policy
 	set("aws:requestedregion", who.Region)
 	if p := who.Caller; p != nil && p.Service == "" {
 		set("aws:principalaccount", p.Account)
+		set("aws:principalorgid", g.org)
 		set("aws:principaltype", p.Type)
 		set("aws:userid", p.UserID)
 		set("aws:username", p.Name)
