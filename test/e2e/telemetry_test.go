@@ -149,3 +149,32 @@ func TestExtensionsOfOtherLanguagesReceiveTelemetry(t *testing.T) {
 		})
 	}
 }
+
+const floodPython = `
+import os
+def handler(event, context):
+    for n in range(20000):
+        print("line", n)
+    for _ in range(200):
+        if os.path.exists("/tmp/late"):
+            return open("/tmp/late").read()
+        __import__("time").sleep(0.02)
+`
+
+func TestAReceiverThatIsSlowOrGoneHoldsNoFunction(t *testing.T) {
+	s := start(t)
+	c, py := s.client(), needPython(t)
+	ext := layer(t, c, "tap", zipOf(t, file{Name: "extensions/tapext", Text: string(built.GoProgram(t, "testdata/tapext")), Mode: 0o755}))
+	for _, bad := range []string{"slow", "gone"} {
+		create(t, c, bad, py, "app.handler", zipOf(t, file{Name: "app.py", Text: floodPython}), layers(ext), memory(256),
+			func(in *lambda.CreateFunctionInput) {
+				in.Environment = &types.Environment{Variables: map[string]string{"RECEIVER": bad}}
+			})
+		for range 5 { // of at most 30 seconds each
+			const want = `"403 {\"errorMessage\":\"Telemetry API subscription is closed already\",\"errorType\":\"Telemetry.SubscriptionClosed\"}"`
+			if got := harness.Answer(t, c, bad, `{}`); got != want {
+				t.Errorf("%s: got %s, want %s", bad, got, want)
+			}
+		}
+	}
+}
