@@ -26,6 +26,12 @@ import (
 type real struct {
 	driver sandbox.Driver
 	code   string // the directory that becomes /var/task
+	more   []sandbox.Mount
+}
+
+// mounts are those of its boxes.
+func (r *real) mounts() []sandbox.Mount {
+	return append([]sandbox.Mount{{Target: "/"}, {Source: r.code, Target: "/var/task"}}, r.more...)
 }
 
 // build makes the function. Where there is no Go, the variable KILN_TEST_GUEST names
@@ -63,7 +69,7 @@ func isolated(t testing.TB) *real {
 			t.Error(err)
 		}
 	})
-	return &real{d, code}
+	return &real{driver: d, code: code}
 }
 
 // start makes a box with 128 MB and an environment in it.
@@ -71,7 +77,7 @@ func (r *real) start(t testing.TB, change ...func(*environment.Options)) *realRi
 	t.Helper()
 	id := strings.ReplaceAll(kiln.NewID(), "-", "")
 	box, err := r.driver.Create(t.Context(), sandbox.Spec{
-		ID: id, Mounts: []sandbox.Mount{{Target: "/"}, {Source: r.code, Target: "/var/task"}},
+		ID: id, Mounts: r.mounts(),
 		MemoryBytes: 128 << 20, CPUWeight: 100, PIDs: 200, OpenFiles: 1024, ScratchBytes: 64 << 20, Hostname: "localhost",
 	})
 	if err != nil {
@@ -124,7 +130,7 @@ func TestInABoxWithoutIsolation(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	r := &real{d, build(t)}
+	r := &real{driver: d, code: build(t)}
 	g := r.start(t, func(o *environment.Options) { o.Version.Config.Timeout = 900 * time.Second })
 	other := r.start(t) // two at once have an API each
 	for _, word := range []string{"echo", "exit 7", "orphan", "echo"} {

@@ -50,7 +50,7 @@ func plot(act string) bool {
 	if os.Getenv("PLOT") != act {
 		return false
 	}
-	f, err := os.OpenFile("/tmp/done", os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "done"), os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return false
 	}
