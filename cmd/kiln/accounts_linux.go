@@ -15,6 +15,7 @@ import (
 	"kiln/door/services/iam"
 	cloudwatch "kiln/door/services/logs"
 	"kiln/door/services/sts"
+	"kiln/engine/async"
 	"kiln/engine/catalog"
 )
 
@@ -116,4 +117,31 @@ func (s *stack) neighbours() map[string]api.Service {
 		"logs": cloudwatch.New(cloudwatch.Options{Store: eventStore{s.logs}, Gate: s.gate, Log: s.log}),
 		"sts":  sts.New(s.accounts, s.gate, s.log),
 	}
+}
+
+// mayDeliver says whether the role of a function lets it call another, to which what
+// became of its event is to be given: nil, or why not. Between accounts the other's
+// policy must let it in, too.
+func (s *stack) mayDeliver(from *async.Event, to kiln.Reference) error {
+	if !s.gate.Verifies() {
+		return nil
+	}
+	v, err := s.catalog.Version(from.Function, from.Qualifier)
+	if err != nil {
+		return err
+	}
+	caller := s.accounts.Session(from.Function, v.Config.Role)
+	if caller == nil {
+		return kiln.Errorf(kiln.Invalid, "the role %s of the function is not there, so that it may call nothing", v.Config.Role)
+	}
+	policy, err := auth.NewResources(s.catalog.Policy).Of(to.ID, to.Qualifier)
+	if err != nil {
+		return err
+	}
+	if err := s.gate.Judge(auth.Identity{Scope: from.Function.Scope, Principal: caller.ARN, Caller: caller}, nil, auth.Act{
+		Action: "lambda:InvokeFunction", Resource: to.ID.QualifiedARN(to.Qualifier), Owner: to.ID.Account, Policy: policy,
+	}); err != nil {
+		return kiln.Errorf(kiln.Invalid, "%w", err)
+	}
+	return nil
 }

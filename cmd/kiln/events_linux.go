@@ -28,7 +28,7 @@ func (s *stack) openQueue(ctx context.Context, dataDir string) (err error) {
 
 // startEvents begins to run what is in the queue.
 func (s *stack) startEvents(ctx context.Context) (err error) {
-	told := &functionDestination{open: make(chan struct{})}
+	told := &functionDestination{open: make(chan struct{}), may: s.mayDeliver}
 	s.events, err = async.Start(ctx, async.Options{
 		Queue: s.queue, Invoker: s.dispatch, Settings: s.catalog, Destination: told, Running: s.config.AccountConcurrency, Logger: s.log,
 	})
@@ -59,6 +59,7 @@ func (d eventsDoor) Enqueue(ctx context.Context, inv *kiln.Invocation) error {
 type functionDestination struct {
 	open   chan struct{} // closed when runner is there: what is in the queue runs at once
 	runner *async.Runner
+	may    func(from *async.Event, to kiln.Reference) error // nil, or why the record must not be given there
 }
 
 var _ async.Destination = (*functionDestination)(nil)
@@ -68,6 +69,9 @@ func (d *functionDestination) Deliver(ctx context.Context, arn string, from *asy
 	ref, err := kiln.ParseReference(from.Function.Scope, arn)
 	if err != nil {
 		return kiln.Errorf(kiln.Invalid, "%q is not the ARN of a function: %w", arn, err)
+	}
+	if err := d.may(from, ref); err != nil {
+		return err
 	}
 	text, err := r.JSON(from)
 	if err != nil {

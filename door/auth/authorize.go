@@ -29,7 +29,8 @@ func (g *Gate) Authorize(who Identity, r *http.Request, a Act) error {
 }
 
 // Judge is Authorize wherever signatures are checked or not: who has no Caller is
-// nobody, and may what the policy of the resource lets everybody do.
+// nobody, and may what the policy of the resource lets everybody do. A nil request is
+// something that this server does by itself, as a function or a service.
 func (g *Gate) Judge(who Identity, r *http.Request, a Act) error {
 	q := policy.Question{Action: a.Action, Resource: a.Resource, Owner: a.Owner, Keys: g.Context(who, r, a.Keys)}
 	p := policy.Policies{Resource: a.Policy}
@@ -63,20 +64,22 @@ func Denied(who, action, resource, why string) error {
 func (g *Gate) Context(who Identity, r *http.Request, own policy.Context) policy.Context {
 	now := g.now().UTC()
 	c := policy.Context{
-		"aws:currenttime":     {now.Format(time.RFC3339)},
-		"aws:epochtime":       {strconv.FormatInt(now.Unix(), 10)},
-		"aws:securetransport": {strconv.FormatBool(r.TLS != nil)},
+		"aws:currenttime": {now.Format(time.RFC3339)},
+		"aws:epochtime":   {strconv.FormatInt(now.Unix(), 10)},
 	}
 	set := func(key, value string) {
 		if value != "" {
 			c[key] = []string{value}
 		}
 	}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		set("aws:sourceip", host)
+	if r != nil {
+		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+			set("aws:sourceip", host)
+		}
+		set("aws:securetransport", strconv.FormatBool(r.TLS != nil))
+		set("aws:useragent", r.Header.Get("User-Agent"))
+		set("aws:referer", r.Header.Get("Referer"))
 	}
-	set("aws:useragent", r.Header.Get("User-Agent"))
-	set("aws:referer", r.Header.Get("Referer"))
 	set("aws:requestedregion", who.Region)
 	if p := who.Caller; p != nil && p.Service == "" {
 		set("aws:principalaccount", p.Account)

@@ -7,6 +7,7 @@ import (
 
 	"kiln"
 	"kiln/door/auth"
+	"kiln/door/auth/policy"
 )
 
 // shared is a function of the account of ring's user, with a policy.
@@ -111,6 +112,20 @@ func TestWhoMayNotIsToldSoInTheWordsOfAWS(t *testing.T) {
 	err = g.Authorize(who, r, auth.Act{Action: "lambda:ListFunctions", Resource: "*"})
 	refused(t, "an action without resource", err, "AccessDeniedException",
 		"User: arn:aws:iam::111111111111:user/u is not authorized to perform: lambda:ListFunctions on resource: * because no identity-based policy allows the lambda:ListFunctions action")
+	for text, want := range map[string]bool{document(statement("lambda:InvokeFunction", `{"Service":"s3.amazonaws.com"}`, `{"ArnLike":{"AWS:SourceArn":"arn:aws:s3:::b*"},"Null":{"aws:SourceIp":"true"}}`)): true, "": false} {
+		d, err := resources(text).Of(shared, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		act := auth.Act{Action: "lambda:InvokeFunction", Resource: shared.ARN(), Owner: shared.Account, Policy: d, Keys: policy.Context{"aws:sourcearn": {"arn:aws:s3:::bucket"}}}
+		err = g.Judge(auth.Identity{Scope: shared.Scope, Caller: auth.ServiceCaller("s3.amazonaws.com")}, nil, act)
+		if want != (err == nil) {
+			t.Errorf("a service of this server: %v, want %v", err, want)
+		}
+		if err != nil {
+			refused(t, "a service", err, "AccessDeniedException", "User: s3.amazonaws.com is not authorized to perform: lambda:InvokeFunction on resource: "+shared.ARN()+" because no resource-based policy allows")
+		}
+	}
 	if err := gate(t).Authorize(auth.Identity{}, r, auth.Act{Action: "lambda:GetFunction", Resource: "*"}); err != nil {
 		t.Errorf("where nothing is checked: %v", err)
 	}
