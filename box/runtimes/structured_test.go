@@ -1,7 +1,9 @@
 package runtimes_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -173,5 +175,36 @@ func TestRubyErrorsAreObjectsWhereTheFormatIsJSON(t *testing.T) {
 		g := start(t, lang, folder(t, "app.rb", "def handler(event:, context:)\n  raise 'bad'\nend\n"), "app.handler", "AWS_LAMBDA_LOG_FORMAT=JSON", "RUBYOPT=-r"+later+"/early.rb")
 		wantEntries(t, g.invoke(work{payload: `{}`, id: "r-1"}).logged,
 			`{"errorMessage":"bad","errorType":"Function\u003cRuntimeError\u003e","level":"ERROR","message":"Error raised from handler method","requestId":"r-1","stackTrace":"there"}`)
+	})
+}
+
+func TestPythonWritesWholeFramesIntoAPipeThatDoesNotWait(t *testing.T) {
+	each(t, "python", func(t *testing.T, lang *language) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		dir := folder(t, "app.py", `
+import fcntl, logging, os
+def handler(event, context):
+    fcntl.fcntl(3, fcntl.F_SETFL, fcntl.fcntl(3, fcntl.F_GETFL) | os.O_NONBLOCK)
+    logging.error("x" * 300000)
+    return "done"
+`)
+		g := startWith(t, lang, dir, "app.handler", []*os.File{w}, "_LAMBDA_TELEMETRY_LOG_FD=3")
+		w.Close()
+		read := make(chan []byte, 1)
+		go func() {
+			b := make([]byte, 400000)
+			n, _ := io.ReadAtLeast(r, b, 300016) // the test sees what is missing
+			read <- b[:n]
+		}()
+		if o := g.invoke(work{payload: `{}`, id: "r"}); o.body != `"done"` {
+			t.Errorf("got %s", o.body)
+		}
+		if got := <-read; bytes.Count(got, []byte("x")) != 300000 {
+			t.Errorf("got %d bytes", len(got))
+		}
 	})
 }

@@ -1,5 +1,6 @@
 # -*- coding: utf-8 -*-
 """Where the lines of a function's log go, and the logging module's part in it."""
+import errno
 import os
 import sys
 import time
@@ -54,7 +55,15 @@ class FrameSink(object):
         kind = frame | LEVEL_BITS.get(level, 0)
         frame = struct.pack(">IIQ", kind, len(message), int(time.time() * 1e6)) + message
         while frame:
-            frame = frame[os.write(self.descriptor, frame) :]
+            try:
+                frame = frame[os.write(self.descriptor, frame) :]
+            except OSError as error:
+                if error.errno != errno.EAGAIN:
+                    raise
+                import select
+
+                # A child of the function has made the pipe one that does not wait.
+                select.select([], [self.descriptor], [])
 
     def log_error(self, lines):
         self.log(u"\n".join(lines), "ERROR", FRAME)
