@@ -211,8 +211,7 @@ func TestAnExtensionThatDiesInAnInvocationFailsIt(t *testing.T) {
 }
 
 func TestAnExtensionThatDiesAfterTheAnswerLeavesTheAnswer(t *testing.T) {
-	var s *tragedy
-	s = stage(t, func(p *proc, moment chan struct{}) sandbox.ExitStatus {
+	s := stage(t, func(p *proc, moment chan struct{}) sandbox.ExitStatus {
 		m, _ := p.join("hero", both)
 		m.next()
 		<-moment

@@ -25,6 +25,8 @@ type world struct {
 	handle func(e *environment, inv *kiln.Invocation) (*kiln.Outcome, error)
 	// after is how long an environment goes on after its answer.
 	after time.Duration
+	// farewell is how long its processes take to end.
+	farewell time.Duration
 	// memory is what an environment uses.
 	memory int64
 	// failing is that the inits of environments that are made now fail; guarded by mu.
