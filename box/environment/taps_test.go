@@ -211,13 +211,27 @@ func TestNothingIsSentWhileTheBoxIsFrozen(t *testing.T) {
 		p.subscribe(telemetryPath, p.enlist("first", l), l.subscription("2025-01-29", 200))
 		return loop(echo)(p)
 	}))
-	r.invoke("1")
-	r.free().Rest()
-	for deadline := time.Now().Add(20 * time.Second); r.State() != environment.Frozen; {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not rest")
+	r.free()
+	want := "initStart telemetrySubscription extension initRuntimeDone initReport"
+	const invocation = " start runtimeDone report"
+	for { // until the last report waits for its batch; on a busy machine it may have gone before the freeze
+		if _, err := r.Invoke(t.Context(), r.invocation("1")); err != nil {
+			t.Fatal(err)
 		}
-		time.Sleep(time.Millisecond) // polled: nothing tells of the state
+		want += invocation
+		r.free().Rest()
+		for deadline := time.Now().Add(20 * time.Second); r.State() != environment.Frozen; {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not rest")
+			}
+			time.Sleep(time.Millisecond) // polled: nothing tells of the state
+		}
+		if l.types()+" report" == want {
+			break
+		}
+		if r.n == 50 {
+			t.Fatalf("no report waits: %s", l.types())
+		}
 	}
 	for len(l.arrive) > 0 {
 		<-l.arrive
@@ -227,14 +241,11 @@ func TestNothingIsSentWhileTheBoxIsFrozen(t *testing.T) {
 		t.Errorf("a frozen box was sent %s", l.types())
 	case <-time.After(600 * time.Millisecond): // three times as long as a batch waits
 	}
-	if strings.Contains(l.types(), "report") {
-		t.Fatal("the report came before the box was frozen: nothing is tried")
-	}
 	if _, err := r.Invoke(t.Context(), r.invocation("2")); err != nil {
 		t.Fatal(err)
 	}
 	r.free()
-	l.wait("initStart telemetrySubscription extension initRuntimeDone initReport start runtimeDone report start runtimeDone report")
+	l.wait(want + invocation)
 }
 
 func TestSubscribingIsForExtensionsDuringInitAndByOneAPI(t *testing.T) {
