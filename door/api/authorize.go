@@ -54,7 +54,7 @@ func (s *Server) permit(ctx context.Context, operation string, in any) error {
 	if err := s.permitLayers(c, in); err != nil {
 		return err
 	}
-	return s.permitRole(c, in)
+	return s.permitRole(c, in, w.function)
 }
 
 // permitLayers refuses layers for a function that the caller may not read.
@@ -245,7 +245,7 @@ func (f fields) member(name string) any {
 
 // permitRole refuses a role that the caller may not hand to a function, or that does not
 // let functions assume it.
-func (s *Server) permitRole(c *call, in any) error {
+func (s *Server) permitRole(c *call, in any, of kiln.FunctionID) error {
 	var role *string
 	switch in := in.(type) {
 	case *lambda.CreateFunctionRequest:
@@ -256,16 +256,16 @@ func (s *Server) permitRole(c *call, in any) error {
 	if role == nil || s.o.Accounts == nil {
 		return nil
 	}
-	if parts := strings.SplitN(*role, ":", 6); len(parts) == 6 && parts[4] != c.Account {
+	if parts := strings.SplitN(*role, ":", 6); len(parts) == 6 && parts[4] != of.Account {
 		return &lambda.Error{Code: lambda.AccessDeniedException, Message: "Cross-account pass role is not allowed."}
 	}
-	pass := auth.Act{Action: "iam:PassRole", Resource: *role, Keys: policy.Context{"iam:passedtoservice": {"lambda.amazonaws.com"}}}
+	pass := auth.Act{Action: "iam:PassRole", Resource: *role, Owner: of.Account, Keys: policy.Context{"iam:passedtoservice": {"lambda.amazonaws.com"}}}
 	if err := s.gate.Authorize(c.Identity, c.request, pass); err != nil {
 		return s.fault(c.request.Context(), err)
 	}
 	r := s.o.Accounts.RoleByARN(*role)
-	service := &policy.Question{Principal: policy.Principal{Service: "lambda.amazonaws.com"}, Action: "sts:AssumeRole", Resource: *role, Owner: c.Account,
-		Keys: policy.Context{"aws:sourceaccount": {c.Account}}}
+	service := &policy.Question{Principal: policy.Principal{Service: "lambda.amazonaws.com"}, Action: "sts:AssumeRole", Resource: *role, Owner: of.Account,
+		Keys: policy.Context{"aws:sourceaccount": {of.Account}}}
 	if r == nil || !policy.Trusts(service, r.TrustPolicy(), policy.Policies{}) {
 		return invalid("The role defined for the function cannot be assumed by Lambda.")
 	}

@@ -248,6 +248,21 @@ func TestBetweenAccountsBothMustAllow(t *testing.T) {
 	}
 }
 
+func TestWhoIsLetInFromAnotherAccountBringsNoRoleAlong(t *testing.T) {
+	g := newGuarded(t)
+	root, other := g.user(account, "root"), g.user(stranger2, "root")
+	g.role("any")
+	wants(t, "create", root.do("POST", "/2015-03-31/functions", request(t, "f", nil)), 201)
+	g.settle()
+	wants(t, "grant", root.do("POST", policyPath, `{"StatementId":"s","Action":"lambda:*","Principal":"`+stranger2+`"}`), 201)
+	path := "/2015-03-31/functions/" + strings.ReplaceAll(arn("f"), ":", "%3A") + "/configuration"
+	wants(t, "what was granted", other.do("PUT", path, `{"Timeout":7}`), 200)
+	g.settle()
+	refused(t, "a role of the other account", other.do("PUT", path, `{"Role":"arn:aws:iam::`+stranger2+`:role/kiln"}`), 403, "AccessDeniedException", "Cross-account pass role is not allowed.")
+	refused(t, "a role of the function's", other.do("PUT", path, `{"Role":"`+role+`"}`), 403, "AccessDeniedException",
+		notAuthorized("arn:aws:iam::"+stranger2+":root", "iam:PassRole", role, " because no resource-based policy allows the iam:PassRole action"))
+}
+
 func TestAnOrganizationIsLetInAsAWhole(t *testing.T) {
 	g := newGuarded(t)
 	root, other := g.user(account, "root"), g.user(stranger2, "root")

@@ -22,6 +22,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"kiln/test/harness"
 )
@@ -339,5 +340,39 @@ func TestWhoMayUseLambdaDeploysWithTheCommandLine(t *testing.T) {
 	}
 	if code, _, talk := kiln(t, ann.environ(s), "runtime", "rm", "nodejs22.x"); code == 0 || !strings.Contains(talk, "kiln:ChangeRuntimes") {
 		t.Errorf("ann changes the server: %d %s", code, talk)
+	}
+}
+
+func TestTheOutcomeOfAnEventGoesWhereTheRoleMayCall(t *testing.T) {
+	py := needPython(t)
+	pythonClient(t)
+	s := start(t, "--auth", "on")
+	root := rootKey(t, s)
+	c, role := root.client(s), asRole("arn:aws:iam::"+homeAccount+":role/kiln")
+	code := zipOf(t, file{Name: "app.py", Text: evented})
+	create(t, c, "worker", py, "app.handler", code, role)
+	create(t, c, "told", py, "app.handler", code, role)
+	told := "arn:aws:lambda:" + harness.Region + ":" + homeAccount + ":function:told"
+	if _, err := c.PutFunctionEventInvokeConfig(t.Context(), &lambda.PutFunctionEventInvokeConfigInput{
+		FunctionName: aws.String("worker"), DestinationConfig: &types.DestinationConfig{OnSuccess: &types.OnSuccess{Destination: &told}}}); err != nil {
+		t.Fatal(err)
+	}
+	send(t, c, "worker", `{"n": 1}`)
+	denied := "assumed-role/kiln/worker is not authorized to perform: lambda:InvokeFunction on resource: " + told
+	eventually(t, time.Minute, "the server says that the role may not call the destination", func() bool { return strings.Contains(s.said(), denied) })
+	cmd := exec.CommandContext(within(t, time.Minute), "../../.cache/venv/bin/aws", "iam", "put-role-policy", "--role-name", "kiln", "--policy-name", "told", "--policy-document",
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"`+told+`"}]}`)
+	cmd.Env = root.environ(s)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	send(t, c, "worker", `{"n": 2}`)
+	var log string
+	eventually(t, time.Minute, "the destination is told", func() bool {
+		_, log, _ = kiln(t, root.environ(s), "logs", "told", "--region", harness.Region)
+		return strings.Contains(log, `"requestPayload": {"n": 2}`)
+	})
+	if strings.Contains(log, `"requestPayload": {"n": 1}`) {
+		t.Errorf("it was told of what the role might not: %s", log)
 	}
 }
