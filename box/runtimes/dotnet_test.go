@@ -401,10 +401,14 @@ func TestADotnetContextIsWhole(t *testing.T) {
 		want := map[string]any{
 			"id": runtimeID, "arn": "arn:aws:lambda:us-east-1:123456789012:function:fn", "name": "fn", "version": "$LATEST", "group": "/aws/lambda/fn",
 			"stream": "2026/01/01/[$LATEST]0123456789abcdef0123456789abcdef", "memory": "1024", "remaining": "True", "identity": "/", "tenant": "blue",
-			"unknown": "0", "trace": "Root=1-2;Sampled=1", "heap": nil, "client": "té/i/v/f",
+			"unknown": "0", "trace": "Root=1-2;Sampled=1", "heap": "", "client": "té/i/v/f",
 		}
 		if got := sorted(o.body); got != asText(want) {
 			t.Errorf("got %s\nwant %s", got, asText(want))
+		}
+		own := start(t, lang, task, "Functions::Tests.Function::Look", "DOTNET_GCHeapHardLimit=8000000")
+		if o := own.invoke(work{payload: `{}`}); !strings.Contains(o.body, `"heap":"8000000"`) {
+			t.Errorf("the function's own limit is not left: %s", o.body)
 		}
 		if o = g.invoke(work{payload: `{}`}); !strings.Contains(o.body, `"client":null`) || strings.Contains(o.body, "Root=1-2") {
 			t.Errorf("what came with the invocation before is still there: %s", o.body)

@@ -33,10 +33,48 @@ func writeRuntimes(t testing.TB, rows []*row) {
 	section(&b, "Ran the matrix", "| Runtime | Version that ran | From | Deprecated by AWS |\n|---|---|---|---|", ran)
 	section(&b, "Can be fetched, and were not to be had on the day of this run", "| Runtime | From | Deprecated by AWS |\n|---|---|---|", open)
 	section(&b, "By import of an image, or with an interpreter that the machine has", "| Runtime | Deprecated by AWS |\n|---|---|", image)
+	b.WriteString(runtimesNotes)
 	if err := os.WriteFile(runtimesTable, []byte(strings.TrimRight(b.String(), "\n")+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
+
+// runtimesNotes are what no table says.
+const runtimesNotes = `## What serves a runtime
+
+An interpreter of exactly the version that the identifier names, never another: one of the machine (on the search path, or where its package
+manager or a version manager puts it), one that ` + "`kiln runtime add`" + ` fetched, or an image's (` + "`kiln runtime add ruby3.4 --image REF`" + `, see
+[images](IMAGES.md)). What was fetched comes before what the machine has. Before its first use an interpreter is tried in a box.
+
+| State in ` + "`kiln runtime ls`" + ` | Means |
+|---|---|
+| ` + "`ready`" + ` | functions run |
+| ` + "`fetchable`" + ` | ` + "`kiln runtime add NAME`" + ` brings it: through npm, or as a root of Debian packages |
+| ` + "`missing`" + ` | it could be fetched, but not from here: ` + "`-o json`" + ` says what is missing |
+| ` + "`image only`" + ` | an image brings it, or whoever installs it on the machine |
+
+Dates of deprecation are AWS's. Kiln blocks nothing: the server's log says once that a runtime is deprecated, ` + "`kiln deploy`" + ` says it each time.
+
+## .NET
+
+- Handlers are ` + "`ASSEMBLY::TYPE::METHOD`" + `, public or not, static or not, or with a whole signature in METHOD's place; with an event, an
+  ` + "`ILambdaContext`" + `, both or none; ` + "`Stream`" + ` as it is, all else by the serializer that ` + "`LambdaSerializerAttribute`" + ` names on the method or assembly;
+  results may be a ` + "`Task`" + `. A handler without ` + "`::`" + ` is a program: ` + "`HANDLER.dll`" + `, or a native one.
+- The package's ` + "`.deps.json`" + ` and ` + "`.runtimeconfig.json`" + ` count, as on AWS; one that is missing ends the start with exit status 105 or 106, a program
+  that is missing with 104. ` + "`LAMBDA_DOTNET_MAIN_ASSEMBLY`" + ` is obeyed, ` + "`AWS_LAMBDA_DOTNET_PREJIT`" + ` changes nothing.
+- AWS's packages are known by the names of their types. They can be had from NuGet only, which kiln's tests cannot reach: the tests run against
+  assemblies of the same names and shapes, of our own.
+- Lines of the console are as they are before .NET 6; later they have time, request and level, or are JSON.
+- The collector's heap is nine tenths of the function's memory, from .NET Core 3.0 on.
+- ` + "`dotnetcore2.1`" + ` needs OpenSSL 1.0. ` + "`kiln runtime add`" + ` takes it from a package of PyPI, by its digest, since Debian has none any more.
+- One ` + "`dotnet`" + ` of the machine serves every version that lies beside it, below ` + "`shared/Microsoft.NETCore.App`" + `.
+
+## Go
+
+` + "`provided`" + ` and its like start ` + "`bootstrap`" + `; ` + "`go1.x`" + ` starts the program that the handler names. A program that knows the Runtime API (AWS's library since
+1.18.0, of July 2020) is started as it is; an older one is served by net/rpc, as AWS did, by a process of kiln's in its environment (20 MB).
+` + "`go1.x`" + ` of a program that is missing or none answers ` + "`PathError`" + `.
+`
 
 func section(b *strings.Builder, title, head string, lines []string) {
 	if len(lines) > 0 {

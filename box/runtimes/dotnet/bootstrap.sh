@@ -12,9 +12,15 @@ if [ "$1" = --probe ]; then
 	exec "$dotnet" exec --runtimeconfig "$runtime/probe.runtimeconfig.json" "$runtime/lib/kiln.dll" --probe
 fi
 
-# The collector is told nine tenths of the function's memory: it would see the whole
-# machine's. The client takes the variable back; before version 3.0 there is none.
-export COMPlus_GCHeapHardLimit=$(printf '%x' $((${AWS_LAMBDA_FUNCTION_MEMORY_SIZE:-128} * 943718)))
+# The collector is told nine tenths of the function's memory, unless the function says
+# otherwise: it would see the whole machine's. The client takes the variables back; before
+# version 3.0 nothing reads them.
+if [ -z "$DOTNET_GCHeapHardLimit$COMPlus_GCHeapHardLimit$DOTNET_GCHeapHardLimitPercent$COMPlus_GCHeapHardLimitPercent" ]; then
+	COMPlus_GCHeapHardLimit=$(printf '%x' $((${AWS_LAMBDA_FUNCTION_MEMORY_SIZE:-128} * 943718)))
+	DOTNET_GCHeapHardLimit=$COMPlus_GCHeapHardLimit
+	KILN_HEAP=1
+	export COMPlus_GCHeapHardLimit DOTNET_GCHeapHardLimit KILN_HEAP
+fi
 
 fail() {
 	echo "Error: $2" >&2

@@ -17,8 +17,14 @@ namespace Kiln.Lambda
             {
                 return Probe();
             }
-            // Set for the collector by the script that started this.
-            Environment.SetEnvironmentVariable("COMPlus_GCHeapHardLimit", null);
+            if (Environment.GetEnvironmentVariable("KILN_HEAP") != null)
+            {
+                // Set for the collector by the script that started this.
+                foreach (var name in new[] { "KILN_HEAP", "COMPlus_GCHeapHardLimit", "DOTNET_GCHeapHardLimit" })
+                {
+                    Environment.SetEnvironmentVariable(name, null);
+                }
+            }
             var log = Log.Open();
             try
             {

@@ -184,7 +184,7 @@ namespace Tests
                 { "memory", context.MemoryLimitInMB.ToString() }, { "remaining", (context.RemainingTime > TimeSpan.FromSeconds(30)).ToString() },
                 { "identity", context.Identity.IdentityId + "/" + context.Identity.IdentityPoolId }, { "tenant", context.TenantId },
                 { "unknown", context.NotYetKnown.ToString() }, { "trace", Environment.GetEnvironmentVariable("_X_AMZN_TRACE_ID") },
-                { "heap", Environment.GetEnvironmentVariable("COMPlus_GCHeapHardLimit") },
+                { "heap", Environment.GetEnvironmentVariable("COMPlus_GCHeapHardLimit") + Environment.GetEnvironmentVariable("DOTNET_GCHeapHardLimit") + Environment.GetEnvironmentVariable("KILN_HEAP") },
             };
             var client = context.ClientContext;
             seen["client"] = client == null ? null : client.Client.AppTitle + "/" + client.Client.InstallationId + "/" + client.Custom["k"] + "/" + client.Environment["e"];
