@@ -267,13 +267,14 @@ func TestASecondAnswerBesideAStreamIsRefused(t *testing.T) {
 }
 
 func TestARuntimeThatAsksTooEarlyGetsTheNextEventAndNotTheSameAgain(t *testing.T) {
-	ids := make(chan string, 4)
+	ids, took := make(chan string, 4), make(chan string, 4)
 	r := start(t, newBox(func(p *proc) sandbox.ExitStatus {
 		event, err := p.next()
 		for err == nil && event.status == 200 {
 			ids <- event.id()
 			write := p.streamed(event.id())
 			write("part")
+			<-took // or the question may be heard before the answer has begun
 			asked := make(chan *reply)
 			go func() {
 				defer close(asked)
@@ -297,7 +298,7 @@ func TestARuntimeThatAsksTooEarlyGetsTheNextEventAndNotTheSameAgain(t *testing.T
 		return sandbox.ExitStatus{Code: 1}
 	}))
 	for n := range 2 {
-		c := &caller{}
+		c := &caller{took: took}
 		if o := r.stream(c); o.Failed || c.body.String() != "part" {
 			t.Errorf("got %q and %+v", c.body.String(), o)
 		}

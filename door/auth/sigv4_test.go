@@ -320,10 +320,10 @@ func FuzzEveryRequestThatAWSSignsIsLetIn(f *testing.F) {
 		if err != nil || u.Host != "localhost" || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(path, "#?") || !strings.HasPrefix(path, "/") ||
 			method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" || strings.HasPrefix(key, "X") ||
 			strings.ContainsFunc(header, func(r rune) bool { return r < ' ' || r > '~' }) {
-			t.Skip()
+			return
 		}
 		if u.EscapedPath() != path { // the signer signs another path than the client sends
-			t.Skip()
+			return
 		}
 		d := draft{method: method, url: u.String() + "?" + url.Values{key: {value}}.Encode(), body: string(body), headers: []string{"X-Amz-Test", header}}
 		if presign {
