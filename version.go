@@ -46,6 +46,9 @@ type Config struct {
 	// SigTERM has the runtime told of its end by SIGTERM, also when no extension has
 	// registered for that.
 	SigTERM bool
+	// Debug gives each environment an address of this machine for the debugger of its
+	// language, and lets the timeout stand still while one is attached.
+	Debug bool
 	// PackageType is what the code is: PackageTypeImage, or "" for a zip.
 	PackageType string
 	Image       ImageConfig // of an image alone

@@ -16,14 +16,14 @@ func (e *Environment) do(a action) {
 	case startRuntime:
 		e.startRuntime()
 	case armInit:
-		e.timer.Reset(e.initTimeout)
+		e.arm(e.initTimeout)
 	case armGrace:
 		e.armGrace()
 	case armInvocation:
 		e.armed = time.Now()
-		e.timer.Reset(e.timeout)
+		e.arm(e.timeout)
 	case disarm:
-		e.timer.Stop()
+		e.disarm()
 	case endInit:
 		e.endInit()
 	case reportInit:
@@ -31,11 +31,7 @@ func (e *Environment) do(a action) {
 	case release:
 		e.release()
 	case freeze:
-		e.pauseTaps()
-		if err := e.sandbox.Freeze(); err != nil {
-			e.trouble("freeze", err)
-		}
-		e.frozen = true
+		e.freeze()
 	case thaw:
 		if err := e.sandbox.Thaw(); err != nil {
 			e.trouble("thaw", err)
@@ -67,6 +63,18 @@ func (e *Environment) do(a action) {
 		close(e.idle)
 		close(e.quiet)
 	}
+}
+
+// freeze stops the box, unless somebody debugs what is in it.
+func (e *Environment) freeze() {
+	if e.bench != nil && e.bench.attached > 0 {
+		return
+	}
+	e.pauseTaps()
+	if err := e.sandbox.Freeze(); err != nil {
+		e.trouble("freeze", err)
+	}
+	e.frozen = true
 }
 
 // trouble is an order that the sandbox did not carry out: such a box is given up.
@@ -135,7 +143,7 @@ func (e *Environment) armGrace() {
 	if e.state == RestartFailing {
 		left = e.timeout - time.Since(e.armed)
 	}
-	e.timer.Reset(max(0, min(graceTime, left)))
+	e.arm(max(0, min(graceTime, left)))
 }
 
 // endInit ends a successful init: from here on the function has its share of the

@@ -18,6 +18,9 @@ func (e *Environment) run(sink telemetry.Sink) {
 	if e.journal, err = openJournal(e.source, sink); err != nil {
 		e.logger.Error("no log pipe", "error", err)
 		e.must(closed)
+	} else if err := e.openWorkbench(); err != nil {
+		e.logger.Error("no address for a debugger", "error", err)
+		e.must(closed)
 	} else {
 		e.must(started)
 	}
@@ -55,6 +58,7 @@ func (e *Environment) bury() {
 	err := e.sandbox.Destroy()
 	e.endLife()
 	e.shutDoor()
+	e.closeWorkbench()
 	e.wg.Wait()
 	if e.held != nil {
 		e.held.finish(nil, unavailable(nil))
@@ -136,6 +140,10 @@ func (e *Environment) receive(m message) {
 		m.petition.verdict <- e.failExtension(m.petition, extensionInitError)
 	case extensionExit:
 		m.petition.verdict <- e.failExtension(m.petition, extensionExitError)
+	case attach:
+		e.attach()
+	case detach:
+		e.detach()
 	case departed:
 		e.depart(m.extension)
 	}

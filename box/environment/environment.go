@@ -95,10 +95,12 @@ type Environment struct {
 	taps    []*tap.Subscriber // of the extensions
 	life    *life
 	within  *within
+	bench   *workbench // for a debugger; nil is none
 	timer   *time.Timer
 	armed   time.Time // when the invocation's time began; zero when it does not run
 	leaveBy time.Time // when everybody who was asked to end must have
 	free    bool      // the slot is: a token is out, or was taken and not used yet
+	timeUp  time.Time // when the time that was armed is up; zero when none is
 	frozen  bool
 	held    *call // an invocation that came while the processes were ending
 	waiters []*waiter

@@ -1,6 +1,8 @@
 package environment
 
 import (
+	"slices"
+
 	"kiln/box/rapi"
 	"kiln/box/sandbox"
 )
@@ -17,11 +19,11 @@ type extension struct {
 	gone             bool            // the process ended
 	errorType        string          // that it gave, or why it could not be started
 
-	asked    bool                 // it asked for an event and was given none since
-	listener *listener            // its GET event/next that waits
-	pending  *rapi.ExtensionEvent // what the next GET event/next gets
-	given    *listener            // the GET event/next that got the last event
-	last     *rapi.ExtensionEvent // that event
+	asked     bool                 // it asked for an event and was given none since
+	listeners []*listener          // its GET event/next that wait, the newest last
+	pending   *rapi.ExtensionEvent // what the next GET event/next gets
+	given     *listener            // the GET event/next that got the last event
+	last      *rapi.ExtensionEvent // that event
 }
 
 // extensionState is where an extension stands, as AWS sees it.
@@ -83,13 +85,10 @@ func (x *extension) events() []string {
 // alive reports whether a process of its own runs.
 func (x *extension) alive() bool { return x.process != nil && !x.gone }
 
-// listen takes a GET event/next. An older one of the same extension, whose connection
-// must have broken, gets nothing any more.
+// listen takes a GET event/next. Older ones, whose connections must have broken, go on
+// waiting behind it.
 func (x *extension) listen(l *listener) {
-	if x.listener != nil {
-		x.listener.told <- news{err: errLifeOver}
-	}
-	x.listener, x.given = l, nil
+	x.listeners, x.given = append(x.listeners, l), nil
 	if x.pending != nil {
 		x.give(x.pending)
 		return
@@ -98,24 +97,28 @@ func (x *extension) listen(l *listener) {
 }
 
 // forsake learns that the connection of a GET event/next is gone. An event that was
-// given to it in this moment was not seen, and the next one gets it.
+// given to it in this moment was not seen, and another one gets it.
 func (x *extension) forsake(l *listener) {
-	switch l {
-	case x.listener:
-		x.listener = nil
-	case x.given:
-		x.pending, x.given = x.last, nil
+	if i := slices.Index(x.listeners, l); i >= 0 {
+		x.listeners = slices.Delete(x.listeners, i, i+1)
+		return
+	}
+	if l == x.given {
+		x.given = nil
+		x.give(x.last)
 	}
 }
 
 // give gives the extension an event, or keeps it until it asks.
 func (x *extension) give(event *rapi.ExtensionEvent) {
 	x.asked = false
-	if x.listener == nil {
+	n := len(x.listeners) - 1
+	if n < 0 {
 		x.pending = event
 		return
 	}
-	x.listener.told <- news{event: event}
-	x.given, x.last, x.listener, x.pending = x.listener, event, nil, nil
+	x.given, x.last, x.pending = x.listeners[n], event, nil
+	x.listeners = slices.Delete(x.listeners, n, n+1)
+	x.given.told <- news{event: event}
 	x.state = extensionRunning
 }

@@ -45,14 +45,15 @@ func TestAnEventThatNobodySawIsGivenAgain(t *testing.T) {
 		t.Errorf("got %q, asked %v", got, x.asked)
 	}
 	x.forsake(next) // long ago
-	newer := ear()
+	older, newer := last, ear()
 	x.listen(newer)
-	if got := heard(last); got != errLifeOver.Error() {
-		t.Errorf("the older of two who ask got %q", got)
-	}
 	x.give(event("2"))
-	if got := heard(newer); got != "2" || heard(last) != "" {
-		t.Errorf("got %q", got)
+	if got := heard(newer); got != "2" || heard(older) != "" || x.asked {
+		t.Errorf("the newer of two who ask got %q", got)
+	}
+	x.forsake(newer) // which was the broken one
+	if got := heard(older); got != "2" || x.asked || x.pending != nil {
+		t.Errorf("the older one got %q", got)
 	}
 }
 

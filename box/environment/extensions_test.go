@@ -404,38 +404,6 @@ func TestElevenFilesCannotAllBeStarted(t *testing.T) {
 	}
 }
 
-func TestAnExtensionMayAskAgainOnAnotherConnection(t *testing.T) {
-	again := make(chan struct{})
-	r := start(t, cast(map[string]func(*proc) sandbox.ExitStatus{
-		"bootstrap": loop(echo),
-		"x": func(p *proc) sandbox.ExitStatus {
-			m, _ := p.join("x", both)
-			if err := m.c.send("GET", extensionsAPI+"event/next", map[string]string{"Lambda-Extension-Identifier": m.id}, ""); err != nil {
-				return sandbox.ExitStatus{Code: 1}
-			}
-			m.c.Close()
-			m.c = p.dial()
-			close(again)
-			for n := m.next(); n != nil; n = m.next() {
-				p.note("x %s", n.EventType)
-				if n.EventType == "SHUTDOWN" {
-					break
-				}
-			}
-			return sandbox.ExitStatus{}
-		},
-	}), with("x"))
-	<-again
-	for range 2 {
-		r.invoke("{}")
-	}
-	r.free()
-	r.Close()
-	if got := r.box.said(); strings.Count(got, "x INVOKE") != 2 || strings.Count(got, "x SHUTDOWN") != 1 {
-		t.Errorf("got\n%s", got)
-	}
-}
-
 func TestAnExtensionIsRefusedWhatItsStateDoesNotAllow(t *testing.T) {
 	said := make(chan string, 20)
 	r := start(t, cast(map[string]func(*proc) sandbox.ExitStatus{

@@ -59,7 +59,7 @@ func (l *life) running() bool { return l.process != nil && l.exit == nil }
 // patience. When nobody gets any time, every process ends here; a box that is about to
 // be destroyed is left to that.
 func (e *Environment) stop() {
-	e.timer.Stop()
+	e.disarm()
 	all, runtime := e.farewell()
 	if all == 0 {
 		if !e.state.ending() {

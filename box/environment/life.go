@@ -65,6 +65,9 @@ const (
 	extensionInit // POST init/error of an extension
 	extensionExit // POST exit/error
 	departed      // the process of an extension ended and all that it had sent was read
+
+	attach // a debugger has connected
+	detach // its connection is gone
 )
 
 // waiter is one GET next. What it waits for is sent once.
@@ -223,6 +226,9 @@ func (e *Environment) execute(api string) (sandbox.Process, *fault, error) {
 		paths = append(paths, "/opt/bootstrap")
 	}
 	env := variables(e.version, e.runtime, e.initType, addresses{api, e.endpoint()}, e.source.Stream, e.credentials)
+	if e.bench != nil {
+		env = debugVariables(e.runtime, env, e.bench.inside)
+	}
 	for i, path := range paths {
 		program := sandbox.Program{
 			Path:   path,

@@ -11,6 +11,7 @@ import (
 func (f *function) byTags() []tagged {
 	return []tagged{
 		{"cpu", "kiln:cpu", f.CPU, "the server's way"},
+		{"debug", "kiln:debug", f.Debug, "off"},
 		{"network", "kiln:network", f.Network, "outbound"},
 		{"sigterm", "kiln:sigterm", f.SigTERM, "off"},
 	}

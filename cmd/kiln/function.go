@@ -25,7 +25,7 @@ type function struct {
 	Timeout                                                 time.Duration
 	Environment                                             map[string]string // nil is not said
 	Exclude                                                 []string
-	CPU, Network, SigTERM                                   string // "" is not said
+	CPU, Network, SigTERM, Debug                            string // "" is not said
 	URL                                                     string // "" is not said
 	Log                                                     logSettings
 	Layers                                                  []string // as the user wrote them; nil is not said
@@ -54,7 +54,8 @@ func functionKeys() []functionKey {
 		{"architecture", "x86_64|arm64", "of the program (default: from the code, or the server's)", func(f *function, s string) error { f.Architecture = s; return nil }},
 		{"cpu", "strict|burst", "how it shares the processor (default: as the server says)", cpuMode},
 		{"network", "outbound|none", "none lets it open no connections to the outside (default outbound)", networkMode},
-		{"sigterm", "on|off", "on has it told of its end by SIGTERM, without an extension that asks for it (default off)", sigtermMode},
+		{"sigterm", "on|off", "on has it told of its end by SIGTERM, without an extension that asks for it (default off)", onOff(func(f *function) *string { return &f.SigTERM })},
+		{"debug", "on|off", "on gives each environment an address for a debugger, and lets the timeout stand still while one is attached (default off)", onOff(func(f *function) *string { return &f.Debug })},
 		{"log-format", "text|json", "form of the log; json has levels (default text)", logFormat},
 		{"log-level", "LEVEL", "with json, the lowest level that is kept of what the function writes: trace, debug, info, warn, error or fatal (default info)",
 			logLevel(func(f *function) *string { return &f.Log.Application }, kiln.LevelTrace, kiln.LevelDebug, kiln.LevelInfo, kiln.LevelWarn, kiln.LevelError, kiln.LevelFatal)},
@@ -94,12 +95,14 @@ func networkMode(f *function, s string) error {
 	return nil
 }
 
-func sigtermMode(f *function, s string) error {
-	if s != "on" && s != "off" {
-		return errors.New("on or off is expected")
+func onOff(of func(*function) *string) func(*function, string) error {
+	return func(f *function, s string) error {
+		if s != "on" && s != "off" {
+			return errors.New("on or off is expected")
+		}
+		*of(f) = s
+		return nil
 	}
-	f.SigTERM = s
-	return nil
 }
 
 func cpuMode(f *function, s string) error {

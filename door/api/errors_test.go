@@ -129,6 +129,7 @@ func TestRefusalsHaveTheRecordedWords(t *testing.T) {
 		{"network tag", with("bad", map[string]any{"Tags": map[string]string{"kiln:network": "off"}}), 400, "InvalidParameterValueException", "The tag kiln:network is none or outbound: off"},
 		{"cpu tag", with("bad", map[string]any{"Tags": map[string]string{"kiln:cpu": "fast"}}), 400, "InvalidParameterValueException", "The tag kiln:cpu is strict or burst: fast"},
 		{"sigterm tag", with("bad", map[string]any{"Tags": map[string]string{"kiln:sigterm": "yes"}}), 400, "InvalidParameterValueException", "The tag kiln:sigterm is on or off: yes"},
+		{"debug tag", with("bad", map[string]any{"Tags": map[string]string{"kiln:debug": "9229"}}), 400, "InvalidParameterValueException", "The tag kiln:debug is on or off: 9229"},
 		{"tags", with("bad", map[string]any{"Tags": map[string]string{"aws:x": "y"}}), 400, "InvalidParameterValueException", "Tag keys that begin with aws: are reserved: aws:x"},
 		{"an alias to two and itself", post(fn+"/aliases", `{"Name":"a","FunctionVersion":"1","RoutingConfig":{"AdditionalVersionWeights":{"1":0.5}}}`), 400, "InvalidParameterValueException", "Invalid function version 1. Function version 1 is already included in routing configuration."},
 		{"an alias to three", post(fn+"/aliases", `{"Name":"a","FunctionVersion":"1","RoutingConfig":{"AdditionalVersionWeights":{"2":0.5,"3":0.1}}}`), 400, "InvalidParameterValueException", "Number of items in AdditionalVersionWeights cannot be greater than 1"},

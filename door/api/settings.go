@@ -28,6 +28,7 @@ const (
 	networkTag = "kiln:network" // none: without outbound network
 	cpuTag     = "kiln:cpu"     // another division of the processor than the server's
 	sigtermTag = "kiln:sigterm" // on: SIGTERM at its end, without an extension that asks for it
+	debugTag   = "kiln:debug"   // on: an address for a debugger, and a timeout that waits for it
 )
 
 // outbound says whether the tags of a function leave it its outbound network.
@@ -52,15 +53,15 @@ func cpuMode(tags map[string]string) (string, error) {
 	return v, nil
 }
 
-// sigterm says whether the tags of a function have its runtime told of its end.
-func sigterm(tags map[string]string) (bool, error) {
-	switch v, given := tags[sigtermTag]; {
+// onOff reads a tag that is on or off; it is off where it is not given.
+func onOff(tags map[string]string, tag string) (bool, error) {
+	switch v, given := tags[tag]; {
 	case !given || v == "off":
 		return false, nil
 	case v == "on":
 		return true, nil
 	default:
-		return false, invalid("The tag " + sigtermTag + " is on or off: " + clip(v))
+		return false, invalid("The tag " + tag + " is on or off: " + clip(v))
 	}
 }
 
@@ -70,7 +71,11 @@ func tagSettings(tags map[string]string) (set func(*kiln.Config), err error) {
 	if err != nil {
 		return nil, err
 	}
-	term, err := sigterm(tags)
+	term, err := onOff(tags, sigtermTag)
+	if err != nil {
+		return nil, err
+	}
+	debug, err := onOff(tags, debugTag)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,7 @@ func tagSettings(tags map[string]string) (set func(*kiln.Config), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(c *kiln.Config) { c.NoOutbound, c.SigTERM, c.CPUMode = !out, term, cpu }, nil
+	return func(c *kiln.Config) { c.NoOutbound, c.SigTERM, c.Debug, c.CPUMode = !out, term, debug, cpu }, nil
 }
 
 // maxTags is how many tags a function may have.

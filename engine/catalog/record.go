@@ -82,6 +82,7 @@ type content struct {
 	LogGroup     string            `json:"logGroup,omitempty"`
 	NoOutbound   bool              `json:"noOutbound,omitempty"`
 	SigTERM      bool              `json:"sigTERM,omitempty"`
+	Debug        bool              `json:"debug,omitempty"`
 	CPUMode      string            `json:"cpuMode,omitempty"`
 	Logging      logging           `json:"logging,omitzero"`
 	Layers       []layerUse        `json:"layers,omitempty"`
@@ -131,7 +132,7 @@ func contentOf(v *kiln.Version) content {
 	c := v.Config
 	return content{
 		Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM,
+		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug,
 		Logging: logging(c.Logging), Layers: layersOf(c.Layers),
 		PackageType: c.PackageType, Image: image(c.Image), Reference: v.Package.Image, Resolved: v.Package.ImageResolved,
 		SHA256: v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
@@ -143,7 +144,7 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 		Function: id, Number: number,
 		Config: kiln.Config{
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM,
+			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug,
 			Logging: kiln.Logging(c.Logging), Layers: layerUses(c.Layers),
 			PackageType: c.PackageType, Image: kiln.ImageConfig(c.Image),
 		},

@@ -393,7 +393,7 @@ func TestABookOfANewerKilnIsRefused(t *testing.T) {
 func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 	r := newRig(t)
 	cfg := config()
-	cfg.NoOutbound, cfg.CPUMode, cfg.SigTERM = true, kiln.CPUStrict, true
+	cfg.NoOutbound, cfg.CPUMode, cfg.SigTERM, cfg.Debug = true, kiln.CPUStrict, true, true
 	cfg.Logging = kiln.Logging{Format: kiln.FormatJSON, ApplicationLevel: kiln.LevelDebug, SystemLevel: kiln.LevelWarn}
 	if _, err := r.CreateFunction(t.Context(), catalog.New{ID: named("f"), Config: cfg, Zip: []byte("x")}); err != nil {
 		t.Fatal(err)
@@ -413,7 +413,7 @@ func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 	if got := string(format().Value); got != "4" {
 		t.Errorf("the book has format %s, want 4: an older kiln would lose what this one writes", got)
 	}
-	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound || v.Config.CPUMode != kiln.CPUStrict || !v.Config.SigTERM || v.Config.Logging != cfg.Logging {
+	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound || v.Config.CPUMode != kiln.CPUStrict || !v.Config.SigTERM || !v.Config.Debug || v.Config.Logging != cfg.Logging {
 		t.Errorf("got %+v, %v: it may open connections, or runs, ends or logs otherwise", v, err)
 	}
 }
