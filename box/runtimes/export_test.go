@@ -30,3 +30,11 @@ func (b *Book) Pins(name string) string {
 
 // KeyStore gives a bundle of certificates as a store of Java, for tests.
 var KeyStore = keyStore
+
+// UnpackDotnet takes the runtime out of an SDK, for tests.
+var UnpackDotnet = unpackDotnet
+
+// UnpackLibraries takes libraries out of a wheel that must have a digest, for tests.
+func UnpackLibraries(wheel, root, digest string, libraries map[string]string) error {
+	return (&fromWheel{Libraries: libraries}).unpack(wheel, root, map[string]bool{digest: true})
+}
