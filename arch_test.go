@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 
 	"back/blobdir": {""},
 	"back/s3code":  {""},
+	"back/sealed":  {"", "engine/catalog"},
 	"back/sqlite":  {"", "engine/catalog", "engine/async"},
 
 	"box/sandbox":             {},
@@ -64,13 +65,14 @@ var rooms = map[string][]string{
 	"door/console":          {"", "door/auth"},
 	"door/url":              {""},
 
-	"client":         {},
-	"internal/gen":   {},
-	"internal/pack":  {},
-	"internal/watch": {},
+	"client":           {},
+	"internal/gen":     {},
+	"internal/pack":    {},
+	"internal/pattern": {},
+	"internal/watch":   {},
 
 	"cmd/kiln": {
-		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/blobdir", "back/s3code",
+		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/sealed", "back/blobdir", "back/s3code",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/runtimes/gorpc", "box/rootfs", "box/image",
 		"engine/async", "engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/services/iam", "door/services/logs", "door/services/sts", "door/console", "door/url",
 	},
