@@ -37,3 +37,16 @@ type Target struct {
 	Provision   *Provision
 	Loops       bool // the function may be part of a chain of calls without an end
 }
+
+// CheckTenant refuses a call without a tenant where tenants are kept apart, and one with
+// a tenant where they are not.
+func (t *Target) CheckTenant(tenant string) error {
+	apart := t.Version != nil && t.Version.Config.PerTenant
+	switch {
+	case apart && tenant == "":
+		return Errorf(Invalid, "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again.")
+	case !apart && tenant != "":
+		return Errorf(Invalid, "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and try again.")
+	}
+	return nil
+}

@@ -55,6 +55,12 @@ type Config struct {
 	// CPUMode is how the processor is divided while the function runs: CPUStrict,
 	// CPUBurst, or "" for what the server does with all.
 	CPUMode string
+	// KMSKey is the key that the caller named for the variables. What is stored is encrypted
+	// with the server's own key, whatever it says.
+	KMSKey string
+	// PerTenant keeps tenants apart: every call names one, and no environment ever serves
+	// two. It is set when the function is made and never changes.
+	PerTenant bool
 }
 
 // Package is the code of a version: a zip kept by its digest, or a container image

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"kiln"
+	"kiln/back/sealed"
 	"kiln/back/sqlite"
 	"kiln/door/api"
 	"kiln/door/auth"
@@ -53,6 +54,19 @@ func openBook(ctx context.Context, dir string) (*accounts.Book, func() error, er
 		return nil, nil, errors.Join(err, store.Close())
 	}
 	return book, store.Close, nil
+}
+
+// records gives the store of functions, with what is said of versions encrypted: their
+// variables are among it. One invocation without a server keeps nothing.
+func (s *stack) records(o stackOptions) (catalog.Store, error) {
+	if o.sink != nil {
+		return s.store, nil
+	}
+	key, err := accounts.OpenKey(filepath.Join(o.dataDir, "auth.key"))
+	if err != nil {
+		return nil, err
+	}
+	return sealed.New(s.store, key, "v/")
 }
 
 // openAccounts opens the accounts of a server, and the gate that asks them when it is

@@ -123,8 +123,12 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	}
 	s.addCloser("images", s.images.store.Close)
 	s.images.nowhere = !s.driver.Capabilities().PrivateFilesystem
+	records, err := s.records(o)
+	if err != nil {
+		return s, err
+	}
 	s.catalog, err = catalog.Open(ctx, catalog.Options{
-		Store: s.store, Blobs: s.blobs, Objects: s3code.New(c.s3()), Images: s.images, Preparer: preparer{s.runtimes, s.rootfs, s.images, !s.driver.Capabilities().PrivateFilesystem}, Inspect: rootfs.Inspect,
+		Store: records, Blobs: s.blobs, Objects: s3code.New(c.s3()), Images: s.images, Preparer: preparer{s.runtimes, s.rootfs, s.images, !s.driver.Capabilities().PrivateFilesystem}, Inspect: rootfs.Inspect,
 		AccountConcurrency: c.AccountConcurrency, Logger: log,
 	})
 	if err != nil {

@@ -52,6 +52,10 @@ func listed(v *kiln.Version, q kiln.Qualifier) *lambda.FunctionConfiguration {
 			ApplicationLogLevel: present(c.Logging.ApplicationLevel), SystemLogLevel: present(c.Logging.SystemLevel),
 		},
 	}
+	if c.PerTenant {
+		out.TenancyConfig = &lambda.TenancyConfig{TenantIsolationMode: text(lambda.TenantIsolationModePerTenant)}
+	}
+	out.KMSKeyArn = present(c.KMSKey)
 	if c.Environment != nil {
 		out.Environment = &lambda.EnvironmentResponse{Variables: c.Environment}
 	}

@@ -77,6 +77,8 @@ func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunc
 		Architecture: cmp.Or(architecture(in.Architectures), lambda.ArchitectureX8664),
 		Environment:  vars,
 	}
+	cfg.KMSKey = value(in.KMSKeyArn)
+	cfg.PerTenant = in.TenancyConfig != nil // the one mode that there is, as the model has checked
 	set(&cfg)
 	if in.EphemeralStorage != nil {
 		cfg.StorageMB = int(*in.EphemeralStorage.Size)

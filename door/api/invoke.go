@@ -57,8 +57,8 @@ func (s service) enqueue(ctx context.Context, inv *kiln.Invocation) error {
 	if s.o.Events == nil {
 		return &lambda.Error{Code: lambda.NotImplementedException, Message: "This server runs no events; use RequestResponse."}
 	}
-	if _, err := s.o.Invoker.Resolve(inv.Function, inv.Qualifier); err != nil {
-		return s.exception(ctx, err, invokeExceptions)
+	if err := s.callable(ctx, inv); err != nil {
+		return err
 	}
 	if err := s.o.Events.Enqueue(ctx, inv); err != nil {
 		return s.exception(ctx, err, invokeExceptions)
@@ -74,11 +74,23 @@ var (
 
 // dryRun tells whether the invocation would be accepted.
 func (s service) dryRun(ctx context.Context, inv *kiln.Invocation) (*lambda.InvocationResponse, error) {
-	if _, err := s.o.Invoker.Resolve(inv.Function, inv.Qualifier); err != nil {
-		return nil, s.exception(ctx, err, invokeExceptions)
+	if err := s.callable(ctx, inv); err != nil {
+		return nil, err
 	}
 	status := int32(http.StatusNoContent)
 	return &lambda.InvocationResponse{StatusCode: &status}, nil
+}
+
+// callable gives the error that the invocation would get before anything runs, or nil.
+func (s service) callable(ctx context.Context, inv *kiln.Invocation) error {
+	target, err := s.o.Invoker.Resolve(inv.Function, inv.Qualifier)
+	if err == nil {
+		err = target.CheckTenant(inv.Tenant)
+	}
+	if err != nil {
+		return s.exception(ctx, err, invokeExceptions)
+	}
+	return nil
 }
 
 // invocation turns the request into an invocation, or says what is wrong with it.
@@ -94,9 +106,6 @@ func (s service) invocation(c *call, in *lambda.InvocationRequest) (*kiln.Invoca
 	if in.DurableExecutionName != nil {
 		return nil, unsupported("durable executions (X-Amz-Durable-Execution-Name)")
 	}
-	if in.TenantId != nil {
-		return nil, invalid("X-Amz-Tenant-Id is for functions with tenant isolation, which kiln does not have yet.")
-	}
 	client, err := clientContext(in.ClientContext)
 	if err != nil {
 		return nil, err
@@ -110,7 +119,7 @@ func (s service) invocation(c *call, in *lambda.InvocationRequest) (*kiln.Invoca
 	now := s.o.Now()
 	return &kiln.Invocation{
 		ID: c.id, Attempt: kiln.NewID(), Function: id, Qualifier: q, Payload: payload,
-		Trace: trace(c.request.Header.Get("X-Amzn-Trace-Id"), now), ClientJSON: client,
+		Trace: trace(c.request.Header.Get("X-Amzn-Trace-Id"), now), ClientJSON: client, Tenant: value(in.TenantId),
 		WantTail: value(in.LogType) == lambda.LogTypeTail, Accepted: now,
 	}, nil
 }

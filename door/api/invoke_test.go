@@ -158,7 +158,7 @@ func TestInvocationsThatCannotBeAreRefusedBeforeTheyRun(t *testing.T) {
 		{"client context too long", invocations, "{}", context(`{"a":"` + strings.Repeat("x", 2700) + `"}`), 400, "InvalidRequestContentException", "Client context must be no more than 3583 bytes when base64-encoded."},
 		{"event too long", invocations, `"` + strings.Repeat("x", 1048575) + `"`, []string{"X-Amz-Invocation-Type", "Event"}, 413, "RequestEntityTooLargeException", "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)"},
 		{"another type", invocations, "{}", []string{"X-Amz-Invocation-Type", "event"}, 400, "ValidationException", ""},
-		{"tenant", invocations, "{}", []string{"X-Amz-Tenant-Id", "blue"}, 400, "InvalidParameterValueException", "X-Amz-Tenant-Id is for functions with tenant isolation, which kiln does not have yet."},
+		{"tenant", invocations, "{}", []string{"X-Amz-Tenant-Id", "blue"}, 400, "InvalidParameterValueException", "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and try again."},
 		{"durable", invocations, "{}", []string{"X-Amz-Durable-Execution-Name", "d"}, 400, "InvalidParameterValueException", "kiln does not support durable executions (X-Amz-Durable-Execution-Name) yet."},
 		{"dry run of nothing", "/2015-03-31/functions/absent/invocations", "{}", []string{"X-Amz-Invocation-Type", "DryRun"}, 404, "ResourceNotFoundException", "Function not found: " + arn("absent")},
 		{"method", invocations, "", nil, 405, "UnknownOperationException", ""},

@@ -225,6 +225,9 @@ func (i *invoker) Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.Outco
 		return nil, err
 	}
 	inv.Target = target
+	if err := target.CheckTenant(inv.Tenant); err != nil {
+		return nil, err
+	}
 	return i.run(ctx, inv)
 }
 

@@ -24,12 +24,11 @@ func runtimeARN(name *string) ask {
 
 // settings are the members that CreateFunction and UpdateFunctionConfiguration have
 // in common and that kiln does not obey.
-func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, kms *string, tracing *lambda.TracingConfig,
+func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, tracing *lambda.TracingConfig,
 	files []lambda.FileSystemConfig, snap *lambda.SnapStart, durable *lambda.DurableConfig) []ask {
 	return []ask{
 		{"VpcConfig", vpc != nil && (len(vpc.SubnetIds) > 0 || len(vpc.SecurityGroupIds) > 0 || value(vpc.Ipv6AllowedForDualStack))},
 		{"DeadLetterConfig", dlq != nil && value(dlq.TargetArn) != ""},
-		{"KMSKeyArn", value(kms) != ""},
 		{"TracingConfig with Mode Active", tracing != nil && other(tracing.Mode, lambda.TracingModePassThrough)},
 		{"FileSystemConfigs", len(files) > 0},
 		{"SnapStart with ApplyOn PublishedVersions", snap != nil && other(snap.ApplyOn, lambda.SnapStartApplyOnNone)},
@@ -47,12 +46,11 @@ func source(mode, kms *string) []ask {
 
 // refuseCreate refuses what CreateFunction asks for and kiln would not obey.
 func refuseCreate(in *lambda.CreateFunctionRequest) error {
-	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
+	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
 	asks = append(asks,
 		runtimeARN(in.Runtime),
 		ask{"PublishTo", in.PublishTo != nil},
 		ask{"CodeSigningConfigArn", value(in.CodeSigningConfigArn) != ""},
-		ask{"TenancyConfig", in.TenancyConfig != nil},
 		ask{"CapacityProviderConfig", in.CapacityProviderConfig != nil},
 	)
 	if c := in.Code; c != nil {
@@ -67,7 +65,7 @@ func refuseUpdate(in *lambda.UpdateFunctionConfigurationRequest) error {
 	if in.CapacityProviderConfig != nil {
 		return invalid("CapacityProviderConfig isn't supported for Lambda Default functions.")
 	}
-	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
+	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
 	return refuse(append(asks, runtimeARN(in.Runtime)))
 }
 

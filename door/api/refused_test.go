@@ -15,13 +15,14 @@ import (
 // obeyed are the members of the requests that change what kiln does. Every other
 // member of the model must be refused as soon as it is not its default.
 var obeyed = map[string]bool{
-	"FunctionName": true, "Runtime": true, "Role": true, "Handler": true, "Code.ZipFile": true, "ZipFile": true, "Description": true,
+	"FunctionName": true, "Runtime": true, "Role": true, "Handler": true, "Code.ZipFile": true, "ZipFile": true, "Description": true, "KMSKeyArn": true,
 	"Timeout": true, "MemorySize": true, "Publish": true, "Environment.Variables": true, "Tags": true, "Architectures": true,
 	"EphemeralStorage.Size": true, "LoggingConfig.LogGroup": true, "LoggingConfig.LogFormat": true, "LoggingConfig.ApplicationLogLevel": true,
 	"LoggingConfig.SystemLogLevel": true, "RevisionId": true, "DryRun": true,
 	"Layers": true, "Code.S3Bucket": true, "Code.S3Key": true, "Code.S3ObjectVersion": true, "S3Bucket": true, "S3Key": true, "S3ObjectVersion": true,
 	"LayerName": true, "Content.ZipFile": true, "Content.S3Bucket": true, "Content.S3Key": true, "Content.S3ObjectVersion": true,
 	"PackageType": true, "Code.ImageUri": true, "ImageUri": true, "ImageConfig.EntryPoint": true, "ImageConfig.Command": true, "ImageConfig.WorkingDirectory": true,
+	"TenancyConfig.TenantIsolationMode": true,
 	"CompatibleArchitectures": true, "CompatibleRuntimes": true, "LicenseInfo": true,
 }
 
@@ -106,7 +107,7 @@ func pointer(t *testing.T, typ reflect.Type, other bool) reflect.Value {
 // wishes are members whose being there is already more than kiln can do, or which the
 // model does not allow to be empty.
 var wishes = map[string]bool{
-	"DurableConfig": true, "TenancyConfig": true, "CapacityProviderConfig": true,
+	"DurableConfig": true, "CapacityProviderConfig": true,
 	"PublishTo": true,
 }
 

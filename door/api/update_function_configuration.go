@@ -30,6 +30,7 @@ func (s service) UpdateFunctionConfiguration(ctx context.Context, in *lambda.Upd
 			return err
 		}
 		set(&c.Description, in.Description)
+		set(&c.KMSKey, in.KMSKeyArn)
 		set(&c.Runtime, in.Runtime)
 		set(&c.Handler, in.Handler)
 		set(&c.Role, in.Role)

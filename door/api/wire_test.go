@@ -50,6 +50,7 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 	p := newPort(t)
 	p.create("f", map[string]any{"Publish": true})
 	p.create("other", nil)
+	p.create("apart", map[string]any{"TenancyConfig": map[string]any{"TenantIsolationMode": "PER_TENANT"}})
 	p.do("PUT", "/2015-03-31/functions/f/configuration", `{"Description":"changed"}`)
 	p.settle()
 	wants(t, "second version", p.do("POST", "/2015-03-31/functions/f/versions", ""), 201)
@@ -75,16 +76,16 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		{"GetLayerVersionPolicy", []string{"__LayerName__", "l"}, "", 200, "Policy"},
 		{"RemoveLayerVersionPermission", []string{"__LayerName__", "l", "__StatementId__", "s"}, "RevisionId", 204, ""},
 		{"CreateFunction", []string{"__FunctionName__", "made", "__Role__", role, "__Handler__", "a.b", "key0", "KEY", `"nodejs"`, `"nodejs22.x"`, `"MemorySize":1,`, `"MemorySize":256,`, `"Size":1`, `"Size":512`, `["x86_64","x86_64"]`, `["arm64"]`,
-			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", "YmxvYg==", code(t, "made"), `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`,
+			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", "YmxvYg==", code(t, "made"), `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`, "__KMSKeyArn__", "arn:aws:kms:eu-west-1:111111111111:key/1",
 			`"Layers":["__Member__","__Member__"]`, `"Layers":["` + layerARN("l", 1) + `","` + layerARN("m", 1) + `"]`},
-			"CapacityProviderConfig DurableConfig TenancyConfig FileSystemConfigs ImageConfig VpcConfig CodeSigningConfigArn DeadLetterConfig KMSKeyArn PublishTo ImageUri S3Bucket S3Key S3ObjectVersion SourceKMSKeyArn ApplicationLogLevel SystemLogLevel", 201, "FunctionArn"},
+			"CapacityProviderConfig DurableConfig FileSystemConfigs ImageConfig VpcConfig CodeSigningConfigArn DeadLetterConfig PublishTo ImageUri S3Bucket S3Key S3ObjectVersion SourceKMSKeyArn ApplicationLogLevel SystemLogLevel", 201, "FunctionArn"},
 		{"GetFunction", []string{"__FunctionName__", "f", "__Qualifier__", "1"}, "", 200, "Configuration"},
 		{"GetFunctionConfiguration", []string{"__FunctionName__", "f", "__Qualifier__", "$LATEST"}, "", 200, "Version"},
 		{"ListFunctions", nil, "MasterRegion Marker", 200, "Functions"},
 		{"UpdateFunctionConfiguration", []string{"__FunctionName__", "f", "__Role__", role, "__Handler__", "a.b", "key0", "KEY", `"nodejs"`, `"nodejs22.x"`, `"MemorySize":1,`, `"MemorySize":256,`, `"Size":1`, `"Size":512`,
-			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`,
+			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`, "__KMSKeyArn__", "arn:aws:kms:eu-west-1:111111111111:key/1",
 			`"Layers":["__Member__","__Member__"]`, `"Layers":["` + layerARN("l", 1) + `","` + layerARN("m", 1) + `"]`},
-			"CapacityProviderConfig DurableConfig FileSystemConfigs ImageConfig VpcConfig DeadLetterConfig KMSKeyArn ApplicationLogLevel SystemLogLevel", 200, "LastUpdateStatus"},
+			"CapacityProviderConfig DurableConfig FileSystemConfigs ImageConfig VpcConfig DeadLetterConfig ApplicationLogLevel SystemLogLevel", 200, "LastUpdateStatus"},
 		{"UpdateFunctionCode", []string{"__FunctionName__", "f", "YmxvYg==", code(t, "new"), `["x86_64","x86_64"]`, `["x86_64"]`}, "ImageUri PublishTo S3Bucket S3Key S3ObjectVersion SourceKMSKeyArn", 200, "CodeSha256"},
 		{"UpdateFunctionCode", []string{"__FunctionName__", "f", "__S3Bucket__", "bucket", "__S3Key__", "key", "__S3ObjectVersion__", "2", `["x86_64","x86_64"]`, `["x86_64"]`}, "ImageUri PublishTo ZipFile SourceKMSKeyArn", 200, "CodeSha256"},
 		{"PublishVersion", []string{"__FunctionName__", "f", "__CodeSha256__", sha}, "PublishTo", 201, "Version"},
@@ -96,6 +97,7 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		{"PutFunctionConcurrency", []string{"__FunctionName__", "f"}, "", 200, "ReservedConcurrentExecutions"},
 		{"GetFunctionConcurrency", []string{"__FunctionName__", "f"}, "", 200, "ReservedConcurrentExecutions"},
 		{"Invoke", []string{"__FunctionName__", "f", "__Qualifier__", "live", ": Event", ": RequestResponse", "__ClientContext__", "e30=", "blob", `{"a":1}`}, "X-Amz-Tenant-Id X-Amz-Durable-Execution-Name", 200, "a"},
+		{"Invoke", []string{"__FunctionName__", "apart", "__Qualifier__", "$LATEST", ": Event", ": RequestResponse", "__TenantId__", "blue", "__ClientContext__", "e30=", "blob", `{"a":1}`}, "X-Amz-Durable-Execution-Name", 200, "a"},
 		{"CreateFunctionUrlConfig", []string{"__FunctionName__", "f", "__Qualifier__", "live", `"AllowMethods":["__Member__","__Member__"]`, `"AllowMethods":["GET","*"]`}, "", 201, "FunctionUrl"},
 		{"GetFunctionUrlConfig", []string{"__FunctionName__", "f", "__Qualifier__", "live"}, "", 200, "LastModifiedTime"},
 		{"UpdateFunctionUrlConfig", []string{"__FunctionName__", "f", "__Qualifier__", "live", `"AllowMethods":["__Member__","__Member__"]`, `"AllowMethods":["GET","*"]`}, "", 200, "Cors"},

@@ -199,6 +199,8 @@ func (c *Catalog) PutProvision(ctx context.Context, id kiln.FunctionID, q kiln.Q
 func (p *page) provisionable(q kiln.Qualifier) error {
 	n, isNumber := number(q)
 	switch {
+	case p.latest.version.Config.PerTenant:
+		return kiln.Errorf(kiln.Invalid, "Provisioned Concurrency is not supported for functions enabled with tenancy configuration.")
 	case q == "":
 		return kiln.Errorf(kiln.Invalid, "The function resource provided must be an alias or a published version.")
 	case isNumber && n == 0:

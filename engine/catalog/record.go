@@ -29,7 +29,7 @@ const (
 	// format is what this program writes and the highest that it reads. It grows
 	// with every member that is added to a record: an older program would read over
 	// the member and lose it with its next write.
-	format = 4
+	format = 5
 )
 
 func functionKey(id kiln.FunctionID) string { return "f/" + id.String() }
@@ -82,8 +82,9 @@ type content struct {
 	LogGroup     string            `json:"logGroup,omitempty"`
 	NoOutbound   bool              `json:"noOutbound,omitempty"`
 	SigTERM      bool              `json:"sigTERM,omitempty"`
-	Debug        bool              `json:"debug,omitempty"`
+	KMSKey       string            `json:"kmsKey,omitempty"`
 	CPUMode      string            `json:"cpuMode,omitempty"`
+	PerTenant    bool              `json:"perTenant,omitempty"`
 	Logging      logging           `json:"logging,omitzero"`
 	Layers       []layerUse        `json:"layers,omitempty"`
 	PackageType  string            `json:"packageType,omitempty"`
@@ -132,7 +133,7 @@ func contentOf(v *kiln.Version) content {
 	c := v.Config
 	return content{
 		Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug,
+		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
 		Logging: logging(c.Logging), Layers: layersOf(c.Layers),
 		PackageType: c.PackageType, Image: image(c.Image), Reference: v.Package.Image, Resolved: v.Package.ImageResolved,
 		SHA256: v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
@@ -144,7 +145,7 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 		Function: id, Number: number,
 		Config: kiln.Config{
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug,
+			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
 			Logging: kiln.Logging(c.Logging), Layers: layerUses(c.Layers),
 			PackageType: c.PackageType, Image: kiln.ImageConfig(c.Image),
 		},

@@ -71,6 +71,9 @@ func (c *Catalog) CreateURL(ctx context.Context, u kiln.FunctionURL) (*kiln.Func
 	u.Created = c.now()
 	u.Modified = u.Created
 	return c.putURL(ctx, u.Function, u.Qualifier, func(old *kiln.FunctionURL) (kiln.FunctionURL, error) {
+		if p := c.book.page(u.Function); p != nil && p.latest.version.Config.PerTenant {
+			return kiln.FunctionURL{}, kiln.Errorf(kiln.Invalid, "Function URLs are not supported for functions enabled with tenancy configuration.")
+		}
 		if old != nil {
 			return kiln.FunctionURL{}, kiln.Errorf(kiln.Conflict, "Failed to create function url config for [functionArn = %s]. Error message:  FunctionUrlConfig exists for this Lambda function", u.ARN())
 		}

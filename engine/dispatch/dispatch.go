@@ -69,6 +69,9 @@ func (d *Dispatcher) Invoke(ctx context.Context, inv *kiln.Invocation) (*kiln.Ou
 		return nil, err
 	}
 	inv.Target = target
+	if err := target.CheckTenant(inv.Tenant); err != nil {
+		return nil, err
+	}
 	var calls int
 	if inv.Trace, calls = descend(inv.Trace, inv.Function); calls >= mostInChain && !target.Loops {
 		return nil, kiln.Errorf(kiln.Recursion, "The function was called %d times in one chain of calls, which is taken for a loop without an end; PutFunctionRecursionConfig with Allow lets it.", calls)
