@@ -163,6 +163,7 @@ module KilnLambda
       loop do
         work = api.next
         id = $_global_aws_request_id = work['Lambda-Runtime-Aws-Request-Id']
+        $_global_aws_tenant_id = work['Lambda-Runtime-Aws-Tenant-Id']
         ENV['_X_AMZN_TRACE_ID'] = work['Lambda-Runtime-Trace-Id']
         echo = { 'Lambda-Runtime-Invocation-Id' => work['Lambda-Runtime-Invocation-Id'] }.reject { |_, value| value.nil? }
         outcome, code = invoke(handler, work)

@@ -51,7 +51,7 @@ module KilnLambda
       # Writes an error as one object.
       def object(message, posted)
         stamp = Time.now.utc.strftime('%Y-%m-%dT%H:%M:%S.%6NZ')
-        entry = { timestamp: stamp, level: 'ERROR', message: message, requestId: $_global_aws_request_id }
+        entry = { timestamp: stamp, level: 'ERROR', message: message, requestId: $_global_aws_request_id, tenantId: $_global_aws_tenant_id }
         text = JSON.generate(entry.reject { |_, value| value.nil? }.merge(posted))
         @frames ? frame(text) : $stdout.write("#{text}\n")
       end
@@ -112,7 +112,8 @@ module KilnLambda
           timestamp: time.utc.strftime('%Y-%m-%dT%H:%M:%S.%6NZ'),
           level: severity,
           message: message.is_a?(Exception) ? message.message : message.is_a?(String) ? message : message.inspect,
-          requestId: $_global_aws_request_id
+          requestId: $_global_aws_request_id,
+          tenantId: $_global_aws_tenant_id
         }
         entry[:logger] = program.to_s unless program.to_s.empty?
         if message.is_a?(Exception)
