@@ -40,8 +40,9 @@ they work on its data directory.`,
 		Use: "add RUNTIME", Short: "Fetch what serves a runtime, or the AWS SDK of a language",
 		Example: "  kiln runtime add nodejs22.x\n  kiln runtime add python3.13\n  kiln runtime add python-sdk\n  kiln runtime add python3.8 --image public.ecr.aws/lambda/python:3.8", Args: exactly("a runtime such as nodejs22.x"),
 		Long: `Fetch what serves a runtime, or the AWS SDK of a language. Node.js comes through npm.
-Python comes as a root of Debian packages, with a C library of its own, from where
-this machine's apt has Debian, or from --debian-mirror; signatures are checked. python-sdk
+Python, Java and Ruby come as roots of Debian packages, with a C library of their own,
+from where this machine's apt has Debian, or from --debian-mirror; signatures are checked.
+.NET Core 2.1 and 3.1 come through npm into such a root. python-sdk
 and nodejs-sdk are the AWS SDKs that AWS has in its runtimes: once added, they are in
 all runtimes of the language. What is here already is not fetched again.
 
