@@ -82,6 +82,7 @@ type content struct {
 	LogGroup     string            `json:"logGroup,omitempty"`
 	NoOutbound   bool              `json:"noOutbound,omitempty"`
 	SigTERM      bool              `json:"sigTERM,omitempty"`
+	Debug        bool              `json:"debug,omitempty"`
 	KMSKey       string            `json:"kmsKey,omitempty"`
 	CPUMode      string            `json:"cpuMode,omitempty"`
 	PerTenant    bool              `json:"perTenant,omitempty"`
@@ -133,7 +134,7 @@ func contentOf(v *kiln.Version) content {
 	c := v.Config
 	return content{
 		Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
+		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
 		Logging: logging(c.Logging), Layers: layersOf(c.Layers),
 		PackageType: c.PackageType, Image: image(c.Image), Reference: v.Package.Image, Resolved: v.Package.ImageResolved,
 		SHA256: v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
@@ -145,7 +146,7 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 		Function: id, Number: number,
 		Config: kiln.Config{
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
+			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
 			Logging: kiln.Logging(c.Logging), Layers: layerUses(c.Layers),
 			PackageType: c.PackageType, Image: kiln.ImageConfig(c.Image),
 		},

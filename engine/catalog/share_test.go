@@ -394,6 +394,7 @@ func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 	r := newRig(t)
 	cfg := config()
 	cfg.NoOutbound, cfg.CPUMode, cfg.SigTERM, cfg.PerTenant = true, kiln.CPUStrict, true, true
+	cfg.Debug = true
 	cfg.Logging = kiln.Logging{Format: kiln.FormatJSON, ApplicationLevel: kiln.LevelDebug, SystemLevel: kiln.LevelWarn}
 	if _, err := r.CreateFunction(t.Context(), catalog.New{ID: named("f"), Config: cfg, Zip: []byte("x")}); err != nil {
 		t.Fatal(err)
@@ -413,7 +414,7 @@ func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 	if got := string(format().Value); got != "5" {
 		t.Errorf("the book has format %s, want 5: an older kiln would lose what this one writes", got)
 	}
-	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound || v.Config.CPUMode != kiln.CPUStrict || !v.Config.SigTERM || !v.Config.PerTenant || v.Config.Logging != cfg.Logging {
+	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound || v.Config.CPUMode != kiln.CPUStrict || !v.Config.SigTERM || !v.Config.Debug || !v.Config.PerTenant || v.Config.Logging != cfg.Logging {
 		t.Errorf("got %+v, %v: it may open connections, or runs, ends or logs otherwise", v, err)
 	}
 }
