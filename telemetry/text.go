@@ -66,6 +66,8 @@ func (e *Event) report() string {
 		fmt.Fprintf(&b, "\tInit Duration: %.2f ms", ms(r.Init))
 	}
 	switch r.Status {
+	default:
+		b.WriteByte('\t') // as AWS's line ends
 	case kiln.StatusTimeout, kiln.StatusFailure: // an error that the handler returned has no status on AWS
 		b.WriteString("\tStatus: " + e.wordOfStatus())
 		if r.ErrorType != "" && r.Status == kiln.StatusFailure {
