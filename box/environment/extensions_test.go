@@ -461,3 +461,37 @@ func TestAFileThatCannotBeStartedFailsTheInit(t *testing.T) {
 		t.Errorf("got %s", o.Payload)
 	}
 }
+
+func TestAFloodOfRegistrationsTakesTenInAndHarmsNobody(t *testing.T) {
+	taken := make(chan int, 1)
+	r := start(t, cast(map[string]func(*proc) sandbox.ExitStatus{"bootstrap": func(p *proc) sandbox.ExitStatus {
+		n := 0
+		c := p.dial()
+		for i := range 5000 {
+			answer, err := c.do("POST", extensionsAPI+"register", map[string]string{"Lambda-Extension-Name": fmt.Sprint("x", i)}, `{"events":["INVOKE"]}`)
+			if err != nil {
+				break
+			}
+			if answer.status == 200 {
+				n++
+				m := &member{p, p.dial(), answer.header.Get("Lambda-Extension-Identifier")}
+				go func() {
+					for m.next() != nil {
+					}
+				}()
+			}
+		}
+		taken <- n
+		return loop(echo)(p)
+	}}))
+	if o := r.invoke("1"); string(o.Payload) != "1" {
+		t.Errorf("got %s", o.Payload)
+	}
+	if n := <-taken; n != kiln.MaxExtensions {
+		t.Errorf("%d were taken in, want %d", n, kiln.MaxExtensions)
+	}
+	r.free()
+	if n := strings.Count(strings.Join(r.sink.lines(), "\n"), "EXTENSION\t"); n != kiln.MaxExtensions {
+		t.Errorf("the log has %d extensions", n)
+	}
+}
