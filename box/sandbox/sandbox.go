@@ -7,6 +7,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -44,6 +45,7 @@ type Capabilities struct {
 	Freeze            bool // Freeze stops every thread and Thaw resumes them
 	SyscallFilter     bool
 	OutboundNetwork   bool // processes may open connections to the outside
+	Shares            bool // host directories can be shared with a box
 }
 
 // Spec is one box to be made.
@@ -56,6 +58,8 @@ type Spec struct {
 	// is made. A source that is "/" itself must hold the directories dev, proc and
 	// tmp.
 	Mounts []Mount
+	// Shares are put in place after the mounts, their targets as those of mounts are.
+	Shares []Share
 	// Files are written into the box before its root becomes read-only: the few
 	// files of /etc that differ from box to box. A file that exists at Path is
 	// covered; one that does not is made, which works inside a mount whose Source
@@ -84,6 +88,29 @@ type Spec struct {
 type Mount struct {
 	Source string // absolute host path; "" is an empty directory
 	Target string // absolute path inside
+}
+
+// Share shows a host directory at Target inside the box, to read and to write, nosuid
+// and nodev. What belongs to the directory's owner and group on the host belongs to the
+// user of the box inside, and what the box makes there belongs to them on the host. Of
+// what is mounted below the directory on the host nothing is seen.
+type Share struct {
+	Source string // absolute host path of a directory
+	Target string // absolute path inside
+}
+
+// Sharer is an optional power of a driver: to tell before a box is made whether a host
+// directory can be shared with one, and if not, why.
+type Sharer interface {
+	CheckShare(source string) error
+}
+
+// CheckShare tells whether boxes of a driver can have a host directory as a Share.
+func CheckShare(d Driver, source string) error {
+	if s, ok := d.(Sharer); ok {
+		return s.CheckShare(source)
+	}
+	return fmt.Errorf("sandboxes of the driver %s share no directories", d.Name())
 }
 
 // File is a small file written into the box.

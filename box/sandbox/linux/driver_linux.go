@@ -152,6 +152,7 @@ func (d *Driver) Capabilities() sandbox.Capabilities {
 		Freeze:            true,
 		SyscallFilter:     true,
 		OutboundNetwork:   d.outbound(),
+		Shares:            d.shares() == nil,
 	}
 }
 
@@ -187,6 +188,11 @@ func checkSpec(spec sandbox.Spec) error {
 	for _, m := range spec.Mounts {
 		if m.Source != "" && !filepath.IsAbs(m.Source) || !filepath.IsAbs(m.Target) {
 			return fmt.Errorf("sandbox %s: mount %q at %q: want absolute paths", spec.ID, m.Source, m.Target)
+		}
+	}
+	for _, s := range spec.Shares {
+		if !filepath.IsAbs(s.Source) || !filepath.IsAbs(s.Target) || filepath.Clean(s.Target) == "/" {
+			return fmt.Errorf("sandbox %s: share %q at %q: want absolute paths, and none of them at /", spec.ID, s.Source, s.Target)
 		}
 	}
 	for _, f := range spec.Files {

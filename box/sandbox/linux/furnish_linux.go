@@ -41,6 +41,15 @@ func (x *box) furnish() error {
 		f.open = append(f.open, fd)
 		sources[i] = fd
 	}
+	shares := make([]int, len(x.spec.Shares))
+	for i, share := range x.spec.Shares {
+		fd, err := x.driver.openShare(share.Source, x.blank.uid)
+		if err != nil {
+			return fmt.Errorf("share %s: %w", share.Source, err)
+		}
+		f.open = append(f.open, fd)
+		shares[i] = fd
+	}
 	return x.driver.threads.run(func() error {
 		if err := unix.Setns(x.blank.init.pidfd, unix.CLONE_NEWNS|unix.CLONE_NEWUTS); err != nil {
 			return fmt.Errorf("enter namespaces: %w", err)
@@ -49,7 +58,7 @@ func (x *box) furnish() error {
 			return fmt.Errorf("set host name: %w", err)
 		}
 		unix.Umask(0) // of this thread alone
-		return f.assemble(sources)
+		return f.assemble(sources, shares)
 	})
 }
 
@@ -57,7 +66,7 @@ func (x *box) furnish() error {
 // The calling thread stays at the stage's root; whoever enters the namespace later
 // arrives at the topmost one and has no way below it, where in any case there is
 // nothing but the stage. To pivot instead would visit every thread of the host.
-func (f *furniture) assemble(sources []int) error {
+func (f *furniture) assemble(sources, shares []int) error {
 	spec := &f.box.spec
 	if err := f.openFiles(); err != nil {
 		return err
@@ -65,6 +74,11 @@ func (f *furniture) assemble(sources []int) error {
 	for i, m := range spec.Mounts {
 		if err := f.mount(sources[i], m.Target); err != nil {
 			return fmt.Errorf("mount %q at %s: %w", m.Source, m.Target, err)
+		}
+	}
+	for i, share := range spec.Shares {
+		if err := f.mount(shares[i], share.Target); err != nil {
+			return fmt.Errorf("share %q at %s: %w", share.Source, share.Target, err)
 		}
 	}
 	for _, file := range spec.Files {

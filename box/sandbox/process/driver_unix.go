@@ -55,6 +55,9 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if len(spec.Mounts) == 0 || spec.Mounts[0].Target != "/" {
 		return nil, fmt.Errorf("sandbox %s: the first mount must have the target /", spec.ID)
 	}
+	if len(spec.Shares) > 0 {
+		return nil, fmt.Errorf("sandbox %s: the driver process shares no directories", spec.ID)
+	}
 	x := newBox(d, spec)
 	if err := d.register(x); err != nil {
 		return nil, err

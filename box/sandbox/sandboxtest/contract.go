@@ -40,6 +40,7 @@ var contract = []clause{
 	{"Destroy may be called by several at once", destroyTwice},
 	{"a box's name is its own while it lives", namesAreUnique},
 	{"a wrong spec is refused", wrongSpecs},
+	{"directories are shared by who says so, and refused by all others", shareOrRefuse},
 	{"50 boxes live side by side", manyBoxes},
 	{"Destroy while programs start leaves none of them", destroyDuringStart},
 	{"anything may be done in any order by several at once", anyOrder},

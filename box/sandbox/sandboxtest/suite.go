@@ -52,4 +52,5 @@ func pids(c sandbox.Capabilities) bool        { return c.PIDLimit }
 func scratch(c sandbox.Capabilities) bool     { return c.ScratchLimit }
 func scratchDisk(c sandbox.Capabilities) bool { return c.ScratchOnDisk }
 func freezing(c sandbox.Capabilities) bool    { return c.Freeze }
+func shares(c sandbox.Capabilities) bool      { return c.Shares }
 func systemCalls(c sandbox.Capabilities) bool { return c.SyscallFilter }
