@@ -45,7 +45,7 @@ func ParseReference(home Scope, text string) (Reference, error) {
 	ref := Reference{ID: FunctionID{Scope: home}}
 	parts := strings.Split(text, ":")
 	switch {
-	case len(parts) >= 7 && parts[0] == "arn" && parts[2] == "lambda" && parts[5] == "function":
+	case len(parts) >= 7 && parts[0] == "arn" && parts[2] == "lambda" && parts[3] != "" && isAccount(parts[4]) && parts[5] == "function":
 		ref.ID.Region, ref.ID.Account = parts[3], parts[4]
 		parts = parts[6:]
 	case len(parts) >= 3 && parts[1] == "function" && isAccount(parts[0]):

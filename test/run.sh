@@ -68,7 +68,11 @@ fuzz() { # a few seconds for each target: what a longer run would find first
 	local package target code=0
 	while read -r package target; do
 		echo "fuzz $package $target"
-		go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-5s}" >.cache/fuzz.log 2>&1 || { tail -n 30 .cache/fuzz.log; code=1; }
+		go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-5s}" >.cache/fuzz.log 2>&1 && continue
+		# The fuzzer itself may miss its own end on a busy machine; it found nothing then.
+		grep -q '^ *context deadline exceeded' .cache/fuzz.log && ! grep -q 'Failing input' .cache/fuzz.log && continue
+		tail -n 30 .cache/fuzz.log
+		code=1
 	done < <(house | while read -r p; do go test -list '^Fuzz' "$p" 2>/dev/null | grep '^Fuzz' | sed "s#^#$p #"; done)
 	return $code
 }
