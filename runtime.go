@@ -38,6 +38,33 @@ type Runtime struct {
 	ReleaseARN string
 }
 
+// UpdateMode says when a version gets another release of its runtime.
+type UpdateMode string
+
+// Modes of runtime updates; the zero value is UpdateAuto.
+const (
+	UpdateAuto       UpdateMode = "" // as soon as there is one
+	UpdateOnFunction UpdateMode = "FunctionUpdate"
+	UpdateManual     UpdateMode = "Manual"
+)
+
+// RuntimeUpdates is when a version gets another release of its runtime, and the release
+// that it keeps until then: the last part of its ARN, "" for whatever serves.
+type RuntimeUpdates struct {
+	Mode    UpdateMode
+	Release string
+}
+
+// CheckRelease refuses a runtime that is not of the release that a version keeps. There
+// is no other here: whoever pins a release would rather not run than run on another.
+func (r *Runtime) CheckRelease(v *Version) error {
+	release := r.ReleaseARN[strings.LastIndexByte(r.ReleaseARN, ':')+1:]
+	if keep := v.Updates.Release; keep != "" && keep != release {
+		return Errorf(BadRuntime, "The function keeps runtime version %s, and %s is served by %s now. Put that one back, or let the function have the new one with PutRuntimeManagementConfig.", keep, r.Identifier, release)
+	}
+	return nil
+}
+
 // RuntimeFault is an error of a function that has not begun: AWS's error type, and the
 // message without the request id.
 type RuntimeFault struct{ Type, Message string }

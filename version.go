@@ -16,6 +16,9 @@ type Version struct {
 	// RevisionID changes with every change of this version, its state included.
 	RevisionID   string
 	LastModified time.Time
+	// Updates says when another release of the runtime may serve the version. It is not
+	// part of what the version is: published ones can be given another.
+	Updates RuntimeUpdates
 }
 
 // Name gives "$LATEST" or the number.

@@ -317,8 +317,21 @@ func (p preparer) Prepare(ctx context.Context, v *kiln.Version) error {
 	if err != nil && !runtimes.Foreign(v.Config.Architecture) {
 		return err
 	}
+	if v.Updates.Mode == kiln.UpdateManual && err == nil {
+		if err := rt.CheckRelease(v); err != nil {
+			return err
+		}
+	}
 	_, err = p.rootfs.Prepare(ctx, v, rt)
 	return err
+}
+
+// Release is catalog.Releaser.
+func (p preparer) Release(ctx context.Context, v *kiln.Version) string {
+	if v.Config.FromImage() {
+		return ""
+	}
+	return p.runtimes.Release(ctx, v.Config.Runtime, v.Config.Architecture)
 }
 
 // newLogger says what the server does, for people, on stderr.

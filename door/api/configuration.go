@@ -22,10 +22,22 @@ func (s *Server) configuration(ctx context.Context, v *kiln.Version, q kiln.Qual
 	out.LastUpdateStatus = present(string(st.Update))
 	out.LastUpdateStatusReason, out.LastUpdateStatusReasonCode = present(st.UpdateReason), present(st.UpdateReasonCode)
 	if s.o.Runtimes != nil && !v.Config.FromImage() {
-		if release := s.o.Runtimes.Release(ctx, v.Config.Runtime, v.Config.Architecture); release != "" {
-			arn := "arn:aws:lambda:" + v.Function.Region + "::runtime:" + release
-			out.RuntimeVersionConfig = &lambda.RuntimeVersionConfig{RuntimeVersionArn: &arn}
-		}
+		out.RuntimeVersionConfig = s.runtimeVersion(ctx, v)
+	}
+	return out
+}
+
+// runtimeVersion names the release that serves a version, or the one that it keeps and,
+// as an error, that it is not here any more.
+func (s *Server) runtimeVersion(ctx context.Context, v *kiln.Version) *lambda.RuntimeVersionConfig {
+	release := s.o.Runtimes.Release(ctx, v.Config.Runtime, v.Config.Architecture)
+	keep := cmp.Or(v.Updates.Release, release)
+	if keep == "" {
+		return nil
+	}
+	out := &lambda.RuntimeVersionConfig{RuntimeVersionArn: text(runtimeARNOf(v, keep))}
+	if keep != release {
+		out.Error = &lambda.RuntimeVersionError{ErrorCode: text("InvalidRuntime"), Message: text("The runtime version is not available any more.")}
 	}
 	return out
 }

@@ -23,7 +23,7 @@ var obeyed = map[string]bool{
 	"LayerName": true, "Content.ZipFile": true, "Content.S3Bucket": true, "Content.S3Key": true, "Content.S3ObjectVersion": true,
 	"PackageType": true, "Code.ImageUri": true, "ImageUri": true, "ImageConfig.EntryPoint": true, "ImageConfig.Command": true, "ImageConfig.WorkingDirectory": true,
 	"TenancyConfig.TenantIsolationMode": true,
-	"CompatibleArchitectures": true, "CompatibleRuntimes": true, "LicenseInfo": true,
+	"CompatibleArchitectures":           true, "CompatibleRuntimes": true, "LicenseInfo": true,
 }
 
 // defaults are values that say what kiln does anyway; everything that is empty does,
@@ -188,6 +188,7 @@ var implemented = strings.Fields(`CreateFunction GetFunction GetFunctionConfigur
 	AddLayerVersionPermission RemoveLayerVersionPermission GetLayerVersionPolicy
 	AddPermission RemovePermission GetPolicy PutResourcePolicy GetResourcePolicy DeleteResourcePolicy
 	PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig GetFunctionEventInvokeConfig DeleteFunctionEventInvokeConfig ListFunctionEventInvokeConfigs
+	PutRuntimeManagementConfig GetRuntimeManagementConfig
 	PutFunctionRecursionConfig GetFunctionRecursionConfig TagResource UntagResource ListTags GetAccountSettings InvokeAsync
 	PutProvisionedConcurrencyConfig GetProvisionedConcurrencyConfig DeleteProvisionedConcurrencyConfig ListProvisionedConcurrencyConfigs
 	InvokeWithResponseStream CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig ListFunctionUrlConfigs`)

@@ -24,6 +24,9 @@ type Catalog interface {
 	DeleteFunction(ctx context.Context, id kiln.FunctionID) error
 	DeleteVersion(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier) error
 	Publish(ctx context.Context, id kiln.FunctionID, p Publication) (*kiln.Version, error)
+	// SetRuntimeUpdates says when a version, $LATEST without a qualifier, may get another
+	// release of its runtime.
+	SetRuntimeUpdates(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier, u kiln.RuntimeUpdates) (*kiln.Version, error)
 	SetReserved(ctx context.Context, id kiln.FunctionID, n *int) error
 	// ChangeFunction edits what is said of a function as a whole: its tags, and whether it
 	// may be in a loop.

@@ -127,6 +127,8 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		{"ListTags", []string{"__Resource__", url.PathEscape(arn("f"))}, "", 200, "Tags"},
 		{"UntagResource", []string{"__Resource__", url.PathEscape(arn("f"))}, "", 204, ""},
 		{"GetAccountSettings", nil, "", 200, "AccountLimit"},
+		{"PutRuntimeManagementConfig", []string{"__FunctionName__", "f", "__Qualifier__", "1", `"UpdateRuntimeOn":"Auto"`, `"UpdateRuntimeOn":"FunctionUpdate"`}, "RuntimeVersionArn", 200, "FunctionArn"},
+		{"GetRuntimeManagementConfig", []string{"__FunctionName__", "f", "__Qualifier__", "1"}, "", 200, "UpdateRuntimeOn"},
 		{"DeleteAlias", []string{"__FunctionName__", "f", "__Name__", "live"}, "", 204, ""},
 		{"DeleteFunction", []string{"__FunctionName__", "f", "__Qualifier__", "1"}, "", 204, ""},
 		{"DeleteLayerVersion", []string{"__LayerName__", "l"}, "", 204, ""},

@@ -67,13 +67,17 @@ func (c *Catalog) prepareOne(ctx context.Context, one job) error {
 		return nil
 	}
 	result := c.o.Preparer.Prepare(ctx, e.version)
+	release := e.version.Updates.Release
+	if r, ok := c.o.Preparer.(Releaser); ok && e.version.Updates.Mode == kiln.UpdateOnFunction && !one.restore {
+		release = r.Release(ctx, e.version)
+	}
 	if err := ctx.Err(); err != nil {
 		return err // taken up by the next Open
 	}
 	if result != nil && kiln.CodeOf(result) == kiln.Unavailable && waited(one.tries) < c.o.Patience {
 		return result
 	}
-	return c.settle(ctx, one, e.version, result)
+	return c.settle(ctx, one, e.version, release, result)
 }
 
 // waited is for how long a job was put off, all tries together.
@@ -84,9 +88,9 @@ func waited(tries int) (sum time.Duration) {
 	return sum
 }
 
-// settle ends the waiting of a version: in place, or failed. It does nothing when
+// settle ends the waiting of a version: in place, on a release of its runtime, or failed. It does nothing when
 // the version is not the one that was prepared any more.
-func (c *Catalog) settle(ctx context.Context, one job, prepared *kiln.Version, result error) error {
+func (c *Catalog) settle(ctx context.Context, one job, prepared *kiln.Version, release string, result error) error {
 	p, handOn, err := c.begin(ctx, one.id, "")
 	if err != nil {
 		if kiln.CodeOf(err) == kiln.NotFound {
@@ -104,6 +108,7 @@ func (c *Catalog) settle(ctx context.Context, one job, prepared *kiln.Version, r
 	next := &edition{version: &v, serving: was.serving, runs: was.runs, source: was.source}
 	if result == nil {
 		v.Status = kiln.Status{State: kiln.Active, Update: kiln.Successful}
+		v.Updates.Release = release
 		next.serving, next.runs = &v, revisionOf(p.fn, &v)
 	} else {
 		reason, code := why(result)

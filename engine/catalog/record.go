@@ -29,7 +29,7 @@ const (
 	// format is what this program writes and the highest that it reads. It grows
 	// with every member that is added to a record: an older program would read over
 	// the member and lose it with its next write.
-	format = 5
+	format = 6
 )
 
 func functionKey(id kiln.FunctionID) string { return "f/" + id.String() }
@@ -59,6 +59,13 @@ type versionRecord struct {
 	Runs     string    `json:"runs,omitempty"`
 	Source   string    `json:"source,omitempty"`
 	Serving  *serving  `json:"serving,omitempty"`
+	Updates  updates   `json:"runtimeUpdates,omitzero"`
+}
+
+// updates is kiln.RuntimeUpdates as it is stored.
+type updates struct {
+	Mode    kiln.UpdateMode `json:"mode,omitempty"`
+	Release string          `json:"release,omitempty"`
 }
 
 type serving struct {
@@ -165,7 +172,8 @@ func revisionOf(fn *kiln.Function, v *kiln.Version) kiln.Revision {
 		Created int64
 		Number  int
 		Content content
-	}{fn.ID.String(), fn.Created.UnixNano(), v.Number, contentOf(v)}))
+		Release string `json:",omitempty"` // environments of another one must not serve
+	}{fn.ID.String(), fn.Created.UnixNano(), v.Number, contentOf(v), v.Updates.Release}))
 }
 
 func digestOf(v any) string {
@@ -190,7 +198,7 @@ func (e *edition) value() []byte {
 	r := versionRecord{
 		Content:  contentOf(v),
 		Status:   status{string(v.Status.State), v.Status.Reason, v.Status.ReasonCode, string(v.Status.Update), v.Status.UpdateReason, v.Status.UpdateReasonCode},
-		Revision: v.RevisionID, Modified: v.LastModified, Runs: string(e.runs), Source: e.source,
+		Revision: v.RevisionID, Modified: v.LastModified, Runs: string(e.runs), Source: e.source, Updates: updates(v.Updates),
 	}
 	if e.serving != nil && e.serving != v {
 		r.Serving = &serving{contentOf(e.serving), e.serving.RevisionID, e.serving.LastModified}
@@ -267,7 +275,7 @@ func decodeVersion(r Record, id kiln.FunctionID, number int, same interner) (*ed
 	}
 	same.content(&s.Content)
 	v := s.Content.version(id, number)
-	v.RevisionID, v.LastModified = s.Revision, s.Modified
+	v.RevisionID, v.LastModified, v.Updates = s.Revision, s.Modified, kiln.RuntimeUpdates(s.Updates)
 	v.Status = kiln.Status{
 		State: kiln.State(same.of(s.Status.State)), Reason: same.of(s.Status.Reason), ReasonCode: same.of(s.Status.ReasonCode),
 		Update: kiln.UpdateStatus(same.of(s.Status.Update)), UpdateReason: same.of(s.Status.UpdateReason), UpdateReasonCode: same.of(s.Status.UpdateReasonCode),
@@ -277,7 +285,7 @@ func decodeVersion(r Record, id kiln.FunctionID, number int, same interner) (*ed
 	case s.Serving != nil:
 		same.content(&s.Serving.Content)
 		e.serving = s.Serving.Content.version(id, number)
-		e.serving.RevisionID, e.serving.LastModified = s.Serving.Revision, s.Serving.Modified
+		e.serving.RevisionID, e.serving.LastModified, e.serving.Updates = s.Serving.Revision, s.Serving.Modified, v.Updates
 		e.serving.Status = kiln.Status{State: kiln.Active, Update: kiln.Successful}
 	case s.Runs != "":
 		e.serving = v

@@ -36,6 +36,21 @@ type preparer struct {
 	gate  chan struct{} // when it is set, Prepare waits for it to be closed
 	fail  func(v *kiln.Version) error
 	calls []string // name:version:package
+
+	release string // of every runtime
+}
+
+func (p *preparer) Release(context.Context, *kiln.Version) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.release
+}
+
+// serve makes another release serve every runtime.
+func (p *preparer) serve(release string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.release = release
 }
 
 func (p *preparer) Prepare(ctx context.Context, v *kiln.Version) error {

@@ -365,7 +365,7 @@ func TestASweepSparesAPackageOnItsWayIntoTheBook(t *testing.T) {
 
 func TestABookOfANewerKilnIsRefused(t *testing.T) {
 	for name, records := range map[string][]catalog.Write{
-		"a newer format":              {{Key: "format", Value: []byte("6")}},
+		"a newer format":              {{Key: "format", Value: []byte("7")}},
 		"no format":                   {{Key: "f/000000000000/us-east-1/f", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
 		"a broken format":             {{Key: "format", Value: []byte("x")}},
 		"an unknown key":              {{Key: "format", Value: []byte("1")}, {Key: "z/1/2/3", Value: []byte("{}")}},
@@ -411,8 +411,8 @@ func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.open(t)
-	if got := string(format().Value); got != "5" {
-		t.Errorf("the book has format %s, want 5: an older kiln would lose what this one writes", got)
+	if got := string(format().Value); got != "6" {
+		t.Errorf("the book has format %s, want 6: an older kiln would lose what this one writes", got)
 	}
 	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound || v.Config.CPUMode != kiln.CPUStrict || !v.Config.SigTERM || !v.Config.Debug || !v.Config.PerTenant || v.Config.Logging != cfg.Logging {
 		t.Errorf("got %+v, %v: it may open connections, or runs, ends or logs otherwise", v, err)

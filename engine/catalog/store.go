@@ -71,3 +71,9 @@ type Blobs interface {
 type Preparer interface {
 	Prepare(ctx context.Context, v *kiln.Version) error
 }
+
+// Releaser is an optional power of a Preparer: it names the release of the runtime that
+// serves a version now, "" when none does.
+type Releaser interface {
+	Release(ctx context.Context, v *kiln.Version) string
+}

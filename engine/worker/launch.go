@@ -123,6 +123,9 @@ func (b *Builder) place(ctx context.Context, v *kiln.Version) (kiln.Runtime, kil
 	if err != nil {
 		return kiln.Runtime{}, kiln.Rootfs{}, fmt.Errorf("finding the runtime: %w", err)
 	}
+	if err := rt.CheckRelease(v); err != nil {
+		return kiln.Runtime{}, kiln.Rootfs{}, err
+	}
 	files, err := b.o.Rootfs.Prepare(ctx, v, rt)
 	if err != nil {
 		return kiln.Runtime{}, kiln.Rootfs{}, fmt.Errorf("preparing the files: %w", err)

@@ -28,7 +28,7 @@ func (s shelf) Runtime(_ context.Context, identifier, arch string) (kiln.Runtime
 	if identifier != "provided.al2023" || arch != "x86_64" {
 		return kiln.Runtime{}, kiln.Errorf(kiln.BadRuntime, "nothing serves %s on %s", identifier, arch)
 	}
-	return kiln.Runtime{Identifier: identifier, Family: "provided", Command: []string{"/var/runtime/bootstrap"}}, nil
+	return kiln.Runtime{Identifier: identifier, Family: "provided", Command: []string{"/var/runtime/bootstrap"}, ReleaseARN: "arn:aws:lambda:eu-west-1::runtime:new"}, nil
 }
 
 func (s shelf) Prepare(context.Context, *kiln.Version, kiln.Runtime) (kiln.Rootfs, error) {
@@ -302,6 +302,9 @@ func TestALaunchThatFailsTellsItsReasonAndLeavesNothing(t *testing.T) {
 		"runtime": {func(inv *kiln.Invocation, _ *carton, _ *worker.BuilderOptions) {
 			inv.Target.Version.Config.Runtime = "python9.9"
 		}, kiln.BadRuntime, nil},
+		"release": {func(inv *kiln.Invocation, _ *carton, _ *worker.BuilderOptions) {
+			inv.Target.Version.Updates = kiln.RuntimeUpdates{Mode: kiln.UpdateManual, Release: "old"}
+		}, kiln.BadRuntime, nil},
 		"rootfs": {func(_ *kiln.Invocation, _ *carton, o *worker.BuilderOptions) {
 			o.Rootfs = shelf{fail: kiln.Errorf(kiln.BadPackage, "broken: %w", broken)}
 		}, kiln.BadPackage, broken},
@@ -314,6 +317,14 @@ func TestALaunchThatFailsTellsItsReasonAndLeavesNothing(t *testing.T) {
 		if kiln.CodeOf(err) != c.code || c.cause != nil && !errors.Is(err, c.cause) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+func TestAVersionRunsOnTheReleaseThatItKeeps(t *testing.T) {
+	inv := real(128)
+	inv.Target.Version.Updates = kiln.RuntimeUpdates{Mode: kiln.UpdateManual, Release: "new"}
+	if out := run(t, build(t, &carton{}, worker.BuilderOptions{}), inv); string(out.Payload) != `[{"a":1}]` {
+		t.Errorf("got %+v", out)
 	}
 }
 
