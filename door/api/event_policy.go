@@ -36,6 +36,10 @@ func (s service) eventReference(ctx context.Context, name string, qualifier *str
 	return events, id, q, err
 }
 
+// errNoEventOwner is recorded where the function, version or alias that a policy is for is
+// not there.
+var errNoEventOwner = &lambda.Error{Code: lambda.ResourceNotFoundException, Message: "The function doesn't exist."}
+
 // eventConfig writes a policy for events. Members that were never sent are not in it,
 // but for the destinations.
 func eventConfig(p *kiln.EventPolicy) *lambda.FunctionEventInvokeConfig {
@@ -70,6 +74,9 @@ func (s service) putEventPolicy(ctx context.Context, name string, qualifier *str
 	}
 	if retries == nil && age == nil && to == nil {
 		return nil, invalid("You must specify at least one of error handling or destination setting.")
+	}
+	if _, err := s.o.Catalog.Version(id, q); err != nil {
+		return nil, errNoEventOwner
 	}
 	if err := s.destinations(id, to); err != nil {
 		return nil, err

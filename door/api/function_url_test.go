@@ -52,7 +52,7 @@ func TestAFunctionURLIsDescribedAsItWasAskedFor(t *testing.T) {
 	for _, method := range []string{"GET", "DELETE"} {
 		refused(t, method, p.do(method, urlPath, ""), 404, "ResourceNotFoundException", "The resource you requested does not exist.")
 	}
-	refused(t, "no such alias", p.do("POST", urlPath+"?Qualifier=none", `{"AuthType":"NONE"}`), 404, "ResourceNotFoundException", "Function not found: "+arn("f")+":none")
+	refused(t, "no such alias", p.do("POST", urlPath+"?Qualifier=none", `{"AuthType":"NONE"}`), 404, "ResourceNotFoundException", "Function does not exist")
 	if got := p.do("POST", urlPath+"?Qualifier=1", `{"AuthType":"NONE"}`); got.status != 400 {
 		t.Errorf("a version has no URL: got %d %s", got.status, got.body)
 	}

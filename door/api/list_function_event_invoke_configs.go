@@ -19,7 +19,10 @@ func (s service) ListFunctionEventInvokeConfigs(ctx context.Context, in *lambda.
 		return nil, err
 	}
 	list, err := events.EventPolicies(id)
-	if err != nil {
+	switch {
+	case kiln.CodeOf(err) == kiln.NotFound:
+		return nil, errNoEventOwner
+	case err != nil:
 		return nil, s.fault(ctx, err)
 	}
 	list, next, err := page(list, func(p *kiln.EventPolicy) string { return string(p.Qualifier) }, in.Marker, in.MaxItems, maxEventPolicies)

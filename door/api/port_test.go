@@ -38,13 +38,14 @@ type port struct {
 	catalog *catalog.Catalog
 	blobs   *blobs
 	invoker *invoker
+	prepare *prepared
 }
 
 // newPort makes a port; change may give it other rooms.
 func newPort(t testing.TB, change ...func(*api.Options)) *port {
 	t.Helper()
-	b := &blobs{m: map[string][]byte{}}
-	c, err := catalog.Open(t.Context(), catalog.Options{Store: &store{m: map[string]catalog.Record{}}, Blobs: b, Preparer: prepared{}, Inspect: inspect, Objects: bucket{t}, Images: gallery{}})
+	b, pr := &blobs{m: map[string][]byte{}}, &prepared{}
+	c, err := catalog.Open(t.Context(), catalog.Options{Store: &store{m: map[string]catalog.Record{}}, Blobs: b, Preparer: pr, Inspect: inspect, Objects: bucket{t}, Images: gallery{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func newPort(t testing.TB, change ...func(*api.Options)) *port {
 	for _, f := range change {
 		f(&o)
 	}
-	return &port{api.New(o), t, c, b, i}
+	return &port{api.New(o), t, c, b, i, pr}
 }
 
 // accepting is a queue that takes every event.
@@ -299,10 +300,14 @@ func (b bucket) Open(_ context.Context, o kiln.S3Object) (io.ReadCloser, int64, 
 	return io.NopCloser(bytes.NewReader(text)), int64(len(text)), err
 }
 
-// prepared has every package in place at once.
-type prepared struct{}
+// prepared has every package in place at once, unless a test holds the lock.
+type prepared struct{ sync.RWMutex }
 
-func (prepared) Prepare(context.Context, *kiln.Version) error { return nil }
+func (p *prepared) Prepare(context.Context, *kiln.Version) error {
+	p.RLock()
+	defer p.RUnlock()
+	return nil
+}
 
 // inspect knows a zip when it sees one.
 func inspect(r io.ReaderAt, size int64) (int64, error) {

@@ -54,6 +54,9 @@ func number32(n int) *int32 {
 	return &v
 }
 
+// errNotProvisionable is recorded of $LATEST, which never has provisioned concurrency.
+var errNotProvisionable = invalid("The function resource provided must be an alias or a published version.")
+
 // PutProvisionedConcurrencyConfig keeps environments of a version or an alias
 // initialised.
 func (s service) PutProvisionedConcurrencyConfig(ctx context.Context, in *lambda.PutProvisionedConcurrencyConfigRequest) (*lambda.PutProvisionedConcurrencyConfigResponse, error) {
@@ -78,6 +81,9 @@ func (s service) GetProvisionedConcurrencyConfig(ctx context.Context, in *lambda
 	if err != nil {
 		return nil, err
 	}
+	if q == kiln.Latest {
+		return nil, errNotProvisionable
+	}
 	p, err := c.Provision(id, q)
 	if err != nil {
 		return nil, s.provisionFault(ctx, err)
@@ -94,6 +100,9 @@ func (s service) DeleteProvisionedConcurrencyConfig(ctx context.Context, in *lam
 	c, id, q, err := s.provisionReference(ctx, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return err
+	}
+	if q == kiln.Latest {
+		return errNotProvisionable
 	}
 	if err := c.DeleteProvision(ctx, id, q); err != nil {
 		return s.provisionFault(ctx, err)

@@ -105,16 +105,19 @@ func (c *Catalog) ChangePolicy(ctx context.Context, id kiln.FunctionID, q kiln.Q
 
 // owns refuses a qualifier that is neither a version nor an alias of the function.
 func (p *page) owns(q kiln.Qualifier) error {
-	if n, ok := number(q); ok {
-		if p.edition(n) == nil {
-			return notFound(p.fn.ID, q)
-		}
-		return nil
-	}
-	if p.aliases[string(q)] == nil {
-		return aliasNotFound(p.fn.ID, string(q))
+	n, ok := number(q)
+	if ok && p.edition(n) == nil || !ok && p.aliases[string(q)] == nil {
+		return notOwned(p.fn.ID, q)
 	}
 	return nil
+}
+
+// notOwned says that a version or an alias is not there.
+func notOwned(id kiln.FunctionID, q kiln.Qualifier) error {
+	if _, ok := number(q); ok || q == "" {
+		return notFound(id, q)
+	}
+	return aliasNotFound(id, string(q))
 }
 
 // putPolicy stores a policy of the next page.

@@ -154,7 +154,10 @@ func (c *Catalog) PutProvision(ctx context.Context, id kiln.FunctionID, q kiln.Q
 	}
 	defer together()
 	p, handOn, err := c.begin(ctx, id, q)
-	if err != nil {
+	switch {
+	case kiln.CodeOf(err) == kiln.NotFound:
+		return kiln.ProvisionReport{}, notOwned(id, q)
+	case err != nil:
 		return kiln.ProvisionReport{}, err
 	}
 	defer handOn()
@@ -173,7 +176,10 @@ func (c *Catalog) PutProvision(ctx context.Context, id kiln.FunctionID, q kiln.Q
 	} else {
 		account := c.o.AccountConcurrency
 		least := min(account, kiln.MinUnreservedConcurrency)
-		if others := int(c.book.reserved(id.Scope) - p.held()); account-others-total < least {
+		switch rest := account - int(c.book.reserved(id.Scope)-p.held()); {
+		case total > rest:
+			return kiln.ProvisionReport{}, kiln.Errorf(kiln.Invalid, "Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [%d].", rest)
+		case rest-total < least:
 			return kiln.ProvisionReport{}, kiln.Errorf(kiln.Invalid, "Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", least)
 		}
 	}
@@ -233,9 +239,12 @@ func (p *page) provisionable(q kiln.Qualifier) error {
 func (c *Catalog) Provision(id kiln.FunctionID, q kiln.Qualifier) (kiln.ProvisionReport, error) {
 	p := c.book.page(id)
 	if p == nil {
-		return kiln.ProvisionReport{}, notFound(id, q)
+		return kiln.ProvisionReport{}, notOwned(id, q)
 	}
 	pr := p.provisions[q]
+	if err := p.owns(q); pr == nil && err != nil {
+		return kiln.ProvisionReport{}, err
+	}
 	if pr == nil {
 		return kiln.ProvisionReport{}, errNoProvision
 	}
@@ -256,7 +265,8 @@ func (c *Catalog) Provisions(id kiln.FunctionID) ([]kiln.ProvisionReport, error)
 	return out, nil
 }
 
-// DeleteProvision lets the environments of a version or an alias go.
+// DeleteProvision lets the environments of a version or an alias go. That there are none
+// is no error: what the caller wants is so already.
 func (c *Catalog) DeleteProvision(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier) error {
 	p, handOn, err := c.begin(ctx, id, q)
 	if err != nil {
@@ -264,7 +274,7 @@ func (c *Catalog) DeleteProvision(ctx context.Context, id kiln.FunctionID, q kil
 	}
 	defer handOn()
 	if p.provisions[q] == nil {
-		return errNoProvision
+		return nil
 	}
 	d := revise(p)
 	d.dropProvision(q)

@@ -70,7 +70,7 @@ func (c *Catalog) CreateURL(ctx context.Context, u kiln.FunctionURL) (*kiln.Func
 	u.ID = newURLID()
 	u.Created = c.now()
 	u.Modified = u.Created
-	return c.putURL(ctx, u.Function, u.Qualifier, func(old *kiln.FunctionURL) (kiln.FunctionURL, error) {
+	return c.putURL(ctx, u.Function, u.Qualifier, errNoURLOwner, func(old *kiln.FunctionURL) (kiln.FunctionURL, error) {
 		if p := c.book.page(u.Function); p != nil && p.latest.version.Config.PerTenant {
 			return kiln.FunctionURL{}, kiln.Errorf(kiln.Invalid, "Function URLs are not supported for functions enabled with tenancy configuration.")
 		}
@@ -84,7 +84,7 @@ func (c *Catalog) CreateURL(ctx context.Context, u kiln.FunctionURL) (*kiln.Func
 // UpdateURL lets change edit a copy of a URL and returns the result. When change fails,
 // nothing happens.
 func (c *Catalog) UpdateURL(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier, change func(*kiln.FunctionURL) error) (*kiln.FunctionURL, error) {
-	return c.putURL(ctx, id, q, func(old *kiln.FunctionURL) (kiln.FunctionURL, error) {
+	return c.putURL(ctx, id, q, errNoURL, func(old *kiln.FunctionURL) (kiln.FunctionURL, error) {
 		if old == nil {
 			return kiln.FunctionURL{}, errNoURL
 		}
@@ -94,14 +94,19 @@ func (c *Catalog) UpdateURL(ctx context.Context, id kiln.FunctionID, q kiln.Qual
 	})
 }
 
-func (c *Catalog) putURL(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier, change func(old *kiln.FunctionURL) (kiln.FunctionURL, error)) (*kiln.FunctionURL, error) {
+// putURL stores what change makes of the URL of a function or an alias; missing is the
+// answer when there is neither.
+func (c *Catalog) putURL(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier, missing error, change func(old *kiln.FunctionURL) (kiln.FunctionURL, error)) (*kiln.FunctionURL, error) {
 	p, handOn, err := c.begin(ctx, id, q)
-	if err != nil {
+	switch {
+	case kiln.CodeOf(err) == kiln.NotFound:
+		return nil, missing
+	case err != nil:
 		return nil, err
 	}
 	defer handOn()
 	if q != "" && p.aliases[string(q)] == nil {
-		return nil, notFound(id, q)
+		return nil, missing
 	}
 	var old *kiln.FunctionURL
 	if known := p.urls[q]; known != nil {
@@ -137,7 +142,10 @@ func (d *draft) putURL(a *address) {
 // given later has another ID.
 func (c *Catalog) DeleteURL(ctx context.Context, id kiln.FunctionID, q kiln.Qualifier) error {
 	p, handOn, err := c.begin(ctx, id, q)
-	if err != nil {
+	switch {
+	case kiln.CodeOf(err) == kiln.NotFound:
+		return errNoURL
+	case err != nil:
 		return err
 	}
 	defer handOn()
@@ -163,14 +171,10 @@ func (d *draft) dropURL(q kiln.Qualifier) {
 
 // URL gives the address of a function or an alias.
 func (c *Catalog) URL(id kiln.FunctionID, q kiln.Qualifier) (*kiln.FunctionURL, error) {
-	p := c.book.page(id)
-	switch {
-	case p == nil:
-		return nil, notFound(id, q)
-	case p.urls[q] == nil:
-		return nil, errNoURL
+	if p := c.book.page(id); p != nil && p.urls[q] != nil {
+		return p.urls[q].url, nil
 	}
-	return p.urls[q].url, nil
+	return nil, errNoURL
 }
 
 // URLs gives the addresses of a function and its aliases in the order of their names,
@@ -178,7 +182,7 @@ func (c *Catalog) URL(id kiln.FunctionID, q kiln.Qualifier) (*kiln.FunctionURL, 
 func (c *Catalog) URLs(id kiln.FunctionID) ([]*kiln.FunctionURL, error) {
 	p := c.book.page(id)
 	if p == nil {
-		return nil, notFound(id, "")
+		return nil, errNoURLOwner
 	}
 	out := make([]*kiln.FunctionURL, 0, len(p.urls))
 	for _, a := range p.urls {
@@ -221,8 +225,12 @@ func (p *page) addresses() map[kiln.Qualifier]*address {
 	return p.urls
 }
 
-// errNoURL is recorded for a function that has none.
+// errNoURL is recorded for a function that has none, and for one that is not there.
 var errNoURL = &kiln.Error{Code: kiln.NotFound, Message: "The resource you requested does not exist."}
+
+// errNoURLOwner is recorded where a function or an alias that is not there is to get a
+// URL, or is asked for its URLs.
+var errNoURLOwner = &kiln.Error{Code: kiln.NotFound, Message: "Function does not exist"}
 
 // newURLID gives 32 lower-case letters and digits that nobody can guess.
 func newURLID() string {
