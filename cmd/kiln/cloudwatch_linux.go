@@ -32,9 +32,19 @@ func (s eventStore) Groups(scope kiln.Scope) ([]cloudwatch.Group, error) {
 	groups, err := s.Store.Groups(scope)
 	out := make([]cloudwatch.Group, len(groups))
 	for i, g := range groups {
-		out[i] = cloudwatch.Group{Name: g.Name, Bytes: g.Bytes, Created: g.Created, Days: g.Days, Tags: g.Tags}
+		out[i] = groupOf(g)
 	}
 	return out, err
+}
+
+// Group is cloudwatch.Groups.
+func (s eventStore) Group(scope kiln.Scope, group string) (cloudwatch.Group, error) {
+	g, err := s.Store.Group(scope, group)
+	return groupOf(g), err
+}
+
+func groupOf(g logs.Group) cloudwatch.Group {
+	return cloudwatch.Group{Name: g.Name, Bytes: g.Bytes, Created: g.Created, Days: g.Days, Tags: g.Tags}
 }
 
 // CreateGroup is cloudwatch.Groups.

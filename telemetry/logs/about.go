@@ -100,6 +100,8 @@ func (fs *files) retire(now time.Time) {
 			}
 			if err := fs.remove(f.file(age)); err != nil {
 				fs.log.Error("removing old records", "group", f.key.group, "error", err)
+			} else if age > 0 {
+				f.old[age-1] = 0
 			}
 		}
 		if f.size > 0 && !f.begun.IsZero() && now.Sub(f.begun) > now.Sub(bound)/2 {

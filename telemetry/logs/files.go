@@ -59,6 +59,7 @@ type file struct {
 	numbers  map[*telemetry.Source]int
 	number   int64     // of the last file that was begun
 	begun    time.Time // when that was
+	old      []int64   // sizes of the rotated files, the newest first
 	about    about
 	unsaved  bool                         // about is not in its file
 	clients  map[string]*telemetry.Source // of the streams that clients put records into
@@ -119,7 +120,7 @@ func (fs *files) adopt(filename, name string) {
 func (fs *files) group(key groupKey) *file {
 	f := fs.groups[key]
 	if f == nil {
-		f = &file{key: key, name: nameOf(key)}
+		f = &file{key: key, name: nameOf(key), old: make([]int64, fs.rotated)}
 		fs.groups[key] = f
 	}
 	return f
@@ -127,7 +128,7 @@ func (fs *files) group(key groupKey) *file {
 
 // look finds out what files a group has.
 func (fs *files) look(f *file) {
-	f.number = base
+	f.number, f.old = base, make([]int64, fs.rotated)
 	for age := range fs.rotated + 1 {
 		info, err := fs.root.Stat(f.file(age))
 		if err != nil {
@@ -135,6 +136,8 @@ func (fs *files) look(f *file) {
 		}
 		if age == 0 {
 			f.size = info.Size()
+		} else {
+			f.old[age-1] = info.Size()
 		}
 		if info.ModTime().After(f.written) {
 			f.written = info.ModTime()
@@ -345,6 +348,9 @@ func (fs *files) rotate(f *file) {
 		fs.log.Error("rotating a log file", "group", f.key.group, "error", err)
 		return
 	}
+	if fs.rotated > 0 {
+		f.old = slices.Insert(f.old[:fs.rotated-1], 0, f.size)
+	}
 	f.size, f.torn = 0, false
 }
 
@@ -382,18 +388,21 @@ func (fs *files) list(scope kiln.Scope) []Group {
 		if !f.key.in(scope) {
 			continue
 		}
-		g := Group{Scope: f.key.Scope, Name: f.key.group, Written: f.written, Created: f.about.Created, Days: f.about.Days, Tags: maps.Clone(f.about.Tags)}
-		for age := range fs.rotated + 1 {
-			if info, err := fs.root.Stat(f.file(age)); err == nil {
-				g.Bytes += info.Size()
-			}
-		}
-		groups = append(groups, g)
+		groups = append(groups, f.describe())
 	}
 	slices.SortFunc(groups, func(a, b Group) int {
 		return cmp.Or(cmp.Compare(a.Scope.Account, b.Scope.Account), cmp.Compare(a.Scope.Region, b.Scope.Region), cmp.Compare(a.Name, b.Name))
 	})
 	return groups
+}
+
+// describe tells of a group.
+func (f *file) describe() Group {
+	g := Group{Scope: f.key.Scope, Name: f.key.group, Bytes: f.size, Written: f.written, Created: f.about.Created, Days: f.about.Days, Tags: maps.Clone(f.about.Tags)}
+	for _, size := range f.old {
+		g.Bytes += size
+	}
+	return g
 }
 
 // close closes every file and the directory.

@@ -215,6 +215,19 @@ func (s *Store) Groups(scope kiln.Scope) ([]Group, error) {
 	return groups, err
 }
 
+// Group tells of one group.
+func (s *Store) Group(scope kiln.Scope, group string) (g Group, err error) {
+	err = s.ask(func() error {
+		f := s.files.groups[groupKey{scope, group}]
+		if f == nil {
+			return noGroup(group)
+		}
+		g = f.describe()
+		return nil
+	})
+	return g, err
+}
+
 // DeleteGroup removes a group and all its records. A group that is written to
 // later begins anew.
 func (s *Store) DeleteGroup(scope kiln.Scope, group string) error {

@@ -63,6 +63,11 @@ func (s *Service) putEvents(c *awsjson.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	done, err := s.look(c)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	now := s.now()
 	entries, not := sift(entries, now, days)
 	if err := s.store.Put(c.Who.Scope, *in.LogGroupName, *in.LogStreamName, entries); err != nil {
@@ -81,15 +86,8 @@ func (s *Service) putEvents(c *awsjson.Call) (any, error) {
 
 // retention gives for how many days a group keeps its records, 0 for no bound.
 func (s *Service) retention(c *awsjson.Call, group string) (int, error) {
-	groups, err := s.store.Groups(c.Who.Scope)
-	if err != nil {
-		return 0, err
-	}
-	i := slices.IndexFunc(groups, func(g Group) bool { return g.Name == group })
-	if i < 0 {
-		return 0, awsjson.Fail("ResourceNotFoundException", "The specified log group does not exist.")
-	}
-	return groups[i].Days, nil
+	g, err := s.store.Group(c.Who.Scope, group)
+	return g.Days, found(err, false)
 }
 
 // batch turns the events of a request into entries, as far as they have all members.

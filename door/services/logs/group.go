@@ -326,15 +326,11 @@ func (s *Service) listGroupTags(c *awsjson.Call) (any, error) {
 
 // tagsOf answers with the tags of a group.
 func (s *Service) tagsOf(in kiln.Scope, name string) (any, error) {
-	groups, err := s.store.Groups(in)
+	g, err := s.store.Group(in, name)
 	if err != nil {
-		return nil, err
+		return nil, found(err, false)
 	}
-	i := slices.IndexFunc(groups, func(g Group) bool { return g.Name == name })
-	if i < 0 {
-		return nil, awsjson.Fail("ResourceNotFoundException", "The specified log group does not exist.")
-	}
-	tags := groups[i].Tags
+	tags := g.Tags
 	if tags == nil {
 		tags = map[string]string{}
 	}

@@ -20,6 +20,7 @@ type Store interface {
 // Groups is what is known of log groups.
 type Groups interface {
 	Groups(scope kiln.Scope) ([]Group, error) // by name
+	Group(scope kiln.Scope, group string) (Group, error)
 	CreateGroup(scope kiln.Scope, group string, tags map[string]string) error
 	DeleteGroup(scope kiln.Scope, group string) error
 	SetRetention(scope kiln.Scope, group string, days int) error // 0: for as long as there is room

@@ -27,9 +27,8 @@ func (s *Service) inGroup(c *awsjson.Call, group string, err error) error {
 	if err == nil {
 		return nil
 	}
-	groups, listed := s.store.Groups(c.Who.Scope)
-	if listed == nil && !slices.ContainsFunc(groups, func(g Group) bool { return g.Name == group }) {
-		return found(err, false)
+	if _, none := s.store.Group(c.Who.Scope, group); none != nil {
+		return found(none, false)
 	}
 	return found(err, true)
 }

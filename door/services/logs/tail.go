@@ -99,13 +99,9 @@ func (s *Service) liveTail(c *awsjson.Call) (any, error) {
 			return nil, err
 		}
 	}
-	known, err := s.store.Groups(c.Who.Scope)
-	if err != nil {
-		return nil, err
-	}
 	for _, name := range groups {
-		if !slices.ContainsFunc(known, func(g Group) bool { return g.Name == name }) {
-			return nil, awsjson.Fail("ResourceNotFoundException", "The specified log group does not exist.")
+		if _, err := s.store.Group(c.Who.Scope, name); err != nil {
+			return nil, found(err, false)
 		}
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), sessionTime)
