@@ -18,6 +18,7 @@ const aboutSuffix = ".json"
 const (
 	mostStreams = 10000
 	mostTags    = 50
+	mostMade    = 1000 // groups of a scope that clients have made: each may fill its files
 )
 
 // about is what is known of a group besides its records. It is kept in a small file of
@@ -27,6 +28,7 @@ type about struct {
 	Region  string              `json:"region"`
 	Group   string              `json:"group"`
 	Created time.Time           `json:"created"`
+	Made    bool                `json:"made,omitempty"` // by a client
 	Days    int                 `json:"days,omitempty"`
 	Tags    map[string]string   `json:"tags,omitempty"`
 	Streams map[string]int64    `json:"streams,omitempty"` // made by clients: when, in milliseconds since 1970
@@ -110,6 +112,17 @@ func (fs *files) retire(now time.Time) {
 	}
 }
 
+// made counts the groups of a scope that clients have made.
+func (fs *files) made(scope kiln.Scope) int {
+	n := 0
+	for _, f := range fs.groups {
+		if f.about.Made && f.key.Scope == scope {
+			n++
+		}
+	}
+	return n
+}
+
 // ErrExists is the answer to making what is there.
 var ErrExists = errors.New("it exists already")
 
@@ -132,12 +145,12 @@ func (s *Store) CreateGroup(scope kiln.Scope, group string, tags map[string]stri
 		if s.files.groups[key] != nil {
 			return ErrExists
 		}
-		if len(tags) > mostTags {
+		if len(tags) > mostTags || s.files.made(scope) >= mostMade {
 			return ErrTooMany
 		}
 		f := s.files.group(key)
 		f.number = base
-		f.about.Created, f.about.Tags = time.Now(), maps.Clone(tags)
+		f.about.Created, f.about.Tags, f.about.Made = time.Now(), maps.Clone(tags), true
 		if err := s.files.save(f); err != nil {
 			delete(s.files.groups, key)
 			return err

@@ -166,6 +166,32 @@ func TestClientsMakeGroupsAndStreamsAndPutRecords(t *testing.T) {
 	}
 }
 
+func TestClientsMakeABoundedNumberOfGroupsInEachScope(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, logs.Options{})
+	for i := range 1000 {
+		if err := s.CreateGroup(home, fmt.Sprint("g", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = s.Close()
+	s = open(t, dir, logs.Options{})
+	if err := s.CreateGroup(home, "more", nil); !errors.Is(err, logs.ErrTooMany) {
+		t.Errorf("one more: %v", err)
+	}
+	if err := s.CreateGroup(kiln.Scope{Account: "222222222222", Region: "eu-west-1"}, "more", nil); err != nil {
+		t.Errorf("in another account: %v", err)
+	}
+	s.Emit(print(source("f", "s"), "", "x"))
+	same(t, read(t, s, logs.Query{Group: "/aws/lambda/f"}), []string{"x"})
+	if err := s.DeleteGroup(home, "g1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateGroup(home, "more", nil); err != nil {
+		t.Errorf("after one was deleted: %v", err)
+	}
+}
+
 func TestADeletedStreamIsNotShownAndBeginsAnew(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, logs.Options{})

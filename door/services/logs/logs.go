@@ -43,6 +43,7 @@ type Service struct {
 	now   func() time.Time
 	looks chan struct{} // has a token for each request that looks through files
 
+	sessions sessions
 	draining chan struct{} // closed when sessions have to end
 	once     sync.Once
 }
@@ -52,7 +53,7 @@ func New(o Options) *Service {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Service{store: o.Store, gate: o.Gate, now: o.Now, looks: make(chan struct{}, atOnce), draining: make(chan struct{})}
+	s := &Service{store: o.Store, gate: o.Gate, now: o.Now, looks: make(chan struct{}, atOnce), sessions: sessions{of: map[string]int{}}, draining: make(chan struct{})}
 	s.Service = awsjson.Service{Target: "Logs_20140328", Version: "1.1", Explain: explain, Log: o.Log, Actions: map[string]func(*awsjson.Call) (any, error){
 		"CreateLogGroup": s.createGroup, "DeleteLogGroup": s.deleteGroup, "DescribeLogGroups": s.describeGroups,
 		"PutRetentionPolicy": s.putRetention, "DeleteRetentionPolicy": s.deleteRetention,

@@ -194,33 +194,63 @@ func TestLogsNeedPermissionsWhereSignaturesAreChecked(t *testing.T) {
 	r.wants(400, denied+`StartLiveTail`, "StartLiveTail", `{"logGroupIdentifiers":["arn:aws:logs:us-east-1:111111111111:log-group:g"]}`)
 }
 
-func TestASessionEndsWithTheServer(t *testing.T) {
+// session begins a session; what it says is read up to a text.
+func (r *rig) session(ctx context.Context, url, until string) (status int, rest *bufio.Reader, end func() error) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(`{"logGroupIdentifiers":["arn:aws:logs:us-east-1:111111111111:log-group:g"]}`))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("X-Amz-Target", "Logs_20140328.StartLiveTail")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	in := bufio.NewReader(resp.Body)
+	for text := ""; resp.StatusCode == 200 && !strings.Contains(text, until); {
+		b, err := in.ReadByte()
+		if err != nil {
+			r.t.Fatalf("%v after %q", err, text)
+		}
+		text += string(b)
+	}
+	return resp.StatusCode, in, resp.Body.Close
+}
+
+func TestSessionsAreBoundedAndEndWithTheServer(t *testing.T) {
 	r := newRig(t, nil)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.ServeAWS(w, req, r.who, "id-1") }))
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, strings.NewReader(`{"logGroupIdentifiers":["arn:aws:logs:us-east-1:111111111111:log-group:g"]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("X-Amz-Target", "Logs_20140328.StartLiveTail")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	in := bufio.NewReader(resp.Body)
-	for text := ""; !strings.Contains(text, `"message":"live"`); {
-		b, err := in.ReadByte()
-		if err != nil {
-			t.Fatalf("%v after %q", err, text)
+	const begun, shown = `"sessionId"`, `"message":"live"`
+	_, first, _ := r.session(ctx, s.URL, shown)
+	all := []*bufio.Reader{first}
+	var ends []func() error
+	for range 14 {
+		status, in, end := r.session(ctx, s.URL, begun)
+		if status != 200 {
+			t.Fatalf("status %d", status)
 		}
-		text += string(b)
+		all, ends = append(all, in), append(ends, end)
+	}
+	status, in, _ := r.session(ctx, s.URL, begun)
+	if body, err := io.ReadAll(in); status != 400 || !strings.Contains(string(body), "LimitExceededException") {
+		t.Errorf("one more: %d %s, %v", status, body, err)
+	}
+	if err := ends[13](); err != nil {
+		t.Fatal(err)
+	}
+	all = all[:14]
+	for status = 0; status != 200; { // the server learns of it with its next update
+		if status, in, _ = r.session(ctx, s.URL, begun); status == 200 {
+			all = append(all, in)
+		}
 	}
 	r.Drain()
-	rest, err := io.ReadAll(in)
-	if err != nil || !strings.Contains(string(rest), "SessionStreamingException") {
-		t.Errorf("got %q, %v", rest, err)
+	for _, in := range all {
+		if rest, err := io.ReadAll(in); err != nil || !strings.Contains(string(rest), "SessionStreamingException") {
+			t.Errorf("got %q, %v", rest, err)
+		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 const (
 	sessionTime   = 3 * time.Hour
 	sessionEvents = 500 // in one second; with more the update says that it is a sample
+	mostSessions  = 15  // of an account at the same time, as on AWS
 )
 
 // tailEvent is one event of a session.
@@ -104,6 +105,10 @@ func (s *Service) liveTail(c *awsjson.Call) (any, error) {
 			return nil, found(err, false)
 		}
 	}
+	if !s.sessions.begin(c.Who.Account) {
+		return nil, awsjson.Fail("LimitExceededException", "There are 15 sessions already; an account can have no more at the same time.")
+	}
+	defer s.sessions.end(c.Who.Account)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), sessionTime)
 	var wait sync.WaitGroup
 	defer wait.Wait()
@@ -175,6 +180,32 @@ func (s *Service) session(ctx context.Context, c *awsjson.Call, in *tailRequest,
 			_, _ = c.Writer.Write(exception("SessionStreamingException", "The server is going down.")) // the last thing that is said
 			return
 		}
+	}
+}
+
+// sessions counts those of each account.
+type sessions struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+// begin counts one more, unless there are as many as there may be.
+func (n *sessions) begin(account string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of[account] >= mostSessions {
+		return false
+	}
+	n.of[account]++
+	return true
+}
+
+// end counts one less.
+func (n *sessions) end(account string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of[account]--; n.of[account] == 0 {
+		delete(n.of, account)
 	}
 }
 
