@@ -116,6 +116,23 @@ func TestDevCallsWithAnEventAndGoesOnAfterAMistake(t *testing.T) {
 	eventually(t, time.Minute, "the second answer", func() bool { out, _ := dev.said(); return strings.Contains(out, "Bea") })
 }
 
+func TestDevReloadsANodeFunctionAndItsModules(t *testing.T) {
+	needNode(t)
+	s := start(t)
+	c := s.client()
+	dir := write(t, map[string]string{"index.mjs": "import { word } from './lib/word.mjs';\nexport const handler = async () => word;\n", "lib/word.mjs": "export const word = 'one';\n"})
+	dev := begin(t, "", ours(s), "dev", dir, "--name", "modules")
+	hears(t, dev, "save a file")
+	if got := answer(t, c, "modules", `{}`); got != `"one"` {
+		t.Fatal(got)
+	}
+	save(t, filepath.Join(dir, "lib"), "word.mjs", "export const word = 'two';\n")
+	hears(t, dev, "reloaded in")
+	if got := answer(t, c, "modules", `{}`); got != `"two"` {
+		t.Error(got)
+	}
+}
+
 func TestDevBuildsAProgramAndKeepsTheOldOneWhenThatFails(t *testing.T) {
 	needJDK(t)
 	s := start(t)
