@@ -27,6 +27,8 @@ const (
 	Unavailable  Code = "unavailable"  // the platform cannot do it now; trying again may help
 	BadPackage   Code = "bad package"  // the function's code cannot be put in place
 	BadRuntime   Code = "bad runtime"  // no interpreter serves the function's runtime here
+	BadMount     Code = "bad mount"    // a shared file system of the function cannot be put in place
+	BadNetwork   Code = "bad network"  // a subnet or security group of the function is not there
 	Internal     Code = "internal"     // a fault of the platform
 )
 

@@ -61,6 +61,10 @@ type Config struct {
 	// KMSKey is the key that the caller named for the variables. What is stored is encrypted
 	// with the server's own key, whatever it says.
 	KMSKey string
+	// FileSystem is a directory that environments share, to read and to write.
+	FileSystem FileSystemUse
+	// VPC has the network of the server that the function is in.
+	VPC VPCUse
 	// PerTenant keeps tenants apart: every call names one, and no environment ever serves
 	// two. It is set when the function is made and never changes.
 	PerTenant bool

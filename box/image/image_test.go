@@ -42,7 +42,7 @@ func checkThree(t *testing.T, i *image.Image) {
 			t.Errorf("%s holds %q, want %q", name, got, want)
 		}
 	}
-	for _, name := range []string{"dev", "proc", "tmp", "opt", "var/task"} {
+	for _, name := range []string{"dev", "mnt", "proc", "tmp", "opt", "var/task"} {
 		if info, err := os.Stat(filepath.Join(i.Dir, name)); err != nil || !info.IsDir() {
 			t.Errorf("%s is no directory: %v", name, err)
 		}

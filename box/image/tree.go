@@ -313,7 +313,7 @@ func (t *tree) share(from, to string) error {
 }
 
 // Files and directories that every environment needs.
-var needed = []string{"dev", "etc", "opt", "proc", "sys", "tmp", "var/lang", "var/runtime", "var/task"}
+var needed = []string{"dev", "etc", "mnt", "opt", "proc", "sys", "tmp", "var/lang", "var/runtime", "var/task"}
 
 const (
 	hostsFile    = "127.0.0.1 localhost localhost.localdomain\n::1 localhost localhost.localdomain\n"

@@ -110,7 +110,7 @@ func CheckShare(d Driver, source string) error {
 	if s, ok := d.(Sharer); ok {
 		return s.CheckShare(source)
 	}
-	return fmt.Errorf("sandboxes of the driver %s share no directories", d.Name())
+	return fmt.Errorf("%w: sandboxes of the driver %s share none", ErrShare, d.Name())
 }
 
 // File is a small file written into the box.
@@ -211,6 +211,9 @@ func (e *StartError) Unwrap() error { return e.Err }
 
 // ErrGone is returned by every method of a box that was destroyed or died.
 var ErrGone = errors.New("sandbox is gone")
+
+// ErrShare is returned by Create when a directory cannot be shared with the box.
+var ErrShare = errors.New("the directory cannot be shared")
 
 // ErrFrozen is returned by Start while the box is frozen: a program that starts
 // there would stop before its first instruction.

@@ -26,6 +26,8 @@ type config struct {
 	Network            string
 	NetworkRange       netip.Prefix // not valid is one that kiln picks
 	NetworkDeny        []netip.Prefix
+	FileSystems        kiln.FileSystems
+	Networks           kiln.Networks
 	CPUMode            string
 	IdleTimeout        time.Duration
 	MemoryBudget       int64 // bytes; 0 is what the machine has, less a reserve
@@ -76,6 +78,8 @@ func settings(w world) []setting {
 		{key: "network", value: "outbound", kind: "outbound|none", usage: "outbound lets functions open connections to the outside, never to this machine; none lets them open none", set: text(func(c *config) *string { return &c.Network }, oneOf("outbound", "none"))},
 		{key: "network-range", value: "auto", kind: "RANGE|auto", usage: "addresses that environments have on their way out; auto is a range that this machine has no route to", set: networkRange},
 		{key: "network-deny", value: "", kind: "RANGE,…", usage: "more destinations that functions do not reach, such as 10.0.0.0/8,2001:db8::/32", isList: true, set: networkDeny},
+		{key: "vpc", value: "", kind: "ID=PROFILE,…", usage: "subnets and security groups that functions may be in, each with outbound or none", isList: true, set: networks},
+		{key: "file-systems", value: "", kind: "ARN=DIR,…", usage: "directories of this machine that functions may read and write at /mnt, each with the access point that stands for it", isList: true, set: fileSystems},
 		{key: "cpu-mode", value: "burst", kind: "burst|strict", usage: "strict holds a function to its share of processor (1 at 1769 MB); burst lets it use what is idle", set: text(func(c *config) *string { return &c.CPUMode }, oneOf("burst", "strict"))},
 		{key: "idle-timeout", value: "10m", kind: "DURATION", usage: "how long an unused environment is kept; 0 makes every call a cold start", set: duration(func(c *config) *time.Duration { return &c.IdleTimeout }, 0)},
 		{key: "memory-budget", value: "auto", kind: "SIZE|auto", usage: "memory for all environments together; auto is the machine's, less a reserve", set: budget},
@@ -245,6 +249,9 @@ func (c *config) check(chosen map[string]choice) error {
 	}
 	if c.Sandbox == "process" && len(c.NetworkDeny) > 0 {
 		return usagef("%s: --sandbox process uses this machine's network and keeps functions from nothing in it", chosen["network-deny"])
+	}
+	if err := c.checkSurroundings(chosen); err != nil {
+		return err
 	}
 	if c.InsecureListen {
 		return nil

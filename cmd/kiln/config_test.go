@@ -102,6 +102,13 @@ func TestWrongConfigurationNamesThePlaceAndTheWayOut(t *testing.T) {
 		"no range to deny":               {file: "network-deny: [10.0.0.0/8, lan]\n", want: []string{"kiln.yaml:1", "network-deny", "2001:db8::/32"}},
 		"a crooked one to deny":          {flags: map[string]string{"network-deny": "10.1.0.0/8"}, want: []string{"--network-deny", "ranges such as"}},
 		"a process that is kept":         {flags: map[string]string{"sandbox": "process", "network-deny": "10.0.0.0/8"}, want: []string{"--network-deny 10.0.0.0/8", "--sandbox process"}},
+		"a file system that is none":     {flags: map[string]string{"file-systems": "fs-1=/srv"}, want: []string{"--file-systems", "access-point/fsap-"}},
+		"a file system without a place":  {flags: map[string]string{"file-systems": accessPointARN + "=srv"}, want: []string{"absolute directory"}},
+		"a file system that is two":      {flags: map[string]string{"file-systems": accessPointARN + "=/a," + accessPointARN + "=/b"}, want: []string{"each name once"}},
+		"a process with a file system":   {flags: map[string]string{"sandbox": "process", "file-systems": accessPointARN + "=/a"}, want: []string{"--file-systems", "--sandbox process"}},
+		"a profile that is none":         {flags: map[string]string{"vpc": "subnet-1=deny"}, want: []string{"--vpc", "outbound or none"}},
+		"a network that is none":         {flags: map[string]string{"vpc": "vpc-1=none"}, want: []string{"subnet or security group"}},
+		"a process in a closed subnet":   {flags: map[string]string{"sandbox": "process", "vpc": "subnet-1=none"}, want: []string{"--vpc", "--sandbox process"}},
 		"less than once":                 {flags: map[string]string{"memory-overcommit": "0.5"}, want: []string{"--memory-overcommit", "from 1 to 10"}},
 		"a reserve of nothing":           {flags: map[string]string{"host-reserve": "much"}, want: []string{"--host-reserve", "64MB"}},
 	}
@@ -122,6 +129,19 @@ func TestWrongConfigurationNamesThePlaceAndTheWayOut(t *testing.T) {
 				t.Errorf("got %#v, want a failure of usage", err)
 			}
 		})
+	}
+}
+
+const accessPointARN = "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0123456789abcdef0"
+
+func TestFileSystemsAndNetworksAreRead(t *testing.T) {
+	file := yamlFile(t, "file-systems: [\""+accessPointARN+"=/srv/a/\"]\nvpc: [subnet-1=none, sg-1=outbound]\n")
+	c, _, err := load(fakeWorld(), layers{file: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.FileSystems) != 1 || c.FileSystems[accessPointARN] != "/srv/a" || len(c.Networks) != 2 || c.Networks["subnet-1"] || !c.Networks["sg-1"] {
+		t.Errorf("got %v and %v", c.FileSystems, c.Networks)
 	}
 }
 

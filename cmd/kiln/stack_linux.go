@@ -109,6 +109,9 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		return s, err
 	}
 	s.addCloser("sandboxes", s.driver.Close)
+	if err = s.checkFileSystems(); err != nil {
+		return s, err
+	}
 	if s.rootfs, err = rootfs.Open(o.dataDir, s.blobs, rootfs.Options{ResolvConf: []byte(resolvConf)}); err != nil {
 		return s, err
 	}
@@ -141,6 +144,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	builder, err := worker.NewBuilder(worker.BuilderOptions{
 		Runtimes: s.runtimes, Rootfs: s.rootfs, Images: s.images, Driver: s.driver, Sink: sink, CPU: c.CPUMode,
 		Inside: &environment.Inside{Address: insideAddress(o.local, o.port), Door: inside, Credentials: s.functionCredentials()}, Stream: c.Stream, Logger: log,
+		FileSystems: c.FileSystems, Networks: c.Networks,
 	})
 	if err != nil {
 		return s, err
@@ -161,7 +165,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		Environments: s.environments, Events: eventsDoor{s}, Account: s.account, Doctor: s.doctor(), Ready: o.ready,
 		URLs: urlDoor{url.New(url.Options{Functions: s.catalog, Invoker: s.dispatch, Gate: gate, Logger: log})}, URLDomain: c.URLDomain,
 		Auth: s.gate, Accounts: s.accounts, Services: s.neighbours(),
-		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, Logger: log,
+		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, FileSystems: c.FileSystems, Networks: c.Networks, Logger: log,
 	})
 	gate.port = s.api
 	inside.port = s.api.Inside()

@@ -72,6 +72,7 @@ func listed(v *kiln.Version, q kiln.Qualifier) *lambda.FunctionConfiguration {
 		out.Environment = &lambda.EnvironmentResponse{Variables: c.Environment}
 	}
 	out.Layers = layerConfiguration(c.Layers)
+	describeSurroundings(out, c)
 	if c.FromImage() {
 		describeImage(out, v)
 	}

@@ -89,6 +89,12 @@ func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunc
 	if cfg.Layers, err = s.layersOf(c, in.Layers, nil); err != nil {
 		return NewFunction{}, err
 	}
+	if cfg.FileSystem, err = s.fileSystem(c, in.FileSystemConfigs, kiln.FileSystemUse{}); err != nil {
+		return NewFunction{}, err
+	}
+	if cfg.VPC, err = s.vpc(in.VpcConfig, kiln.VPCUse{}); err != nil {
+		return NewFunction{}, err
+	}
 	n.Config, n.Tags = cfg, labels
 	return n, nil
 }

@@ -28,6 +28,8 @@ var exceptions = map[kiln.Code]string{
 	kiln.Unavailable:  lambda.ServiceUnavailableException,
 	kiln.BadPackage:   lambda.InvalidParameterValueException,
 	kiln.BadRuntime:   lambda.InvalidParameterValueException,
+	kiln.BadMount:     lambda.EFSMountFailureException,
+	kiln.BadNetwork:   lambda.InvalidSubnetIDException,
 	kiln.Internal:     lambda.ServiceException,
 }
 

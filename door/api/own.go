@@ -21,7 +21,7 @@ var statuses = map[kiln.Code]int{
 	kiln.Precondition: http.StatusPreconditionFailed, kiln.BadContent: http.StatusBadRequest, kiln.TooLarge: http.StatusRequestEntityTooLarge,
 	kiln.Recursion: http.StatusBadRequest, kiln.Throttled: http.StatusTooManyRequests, kiln.Quota: http.StatusInsufficientStorage, kiln.Unsupported: http.StatusNotImplemented,
 	kiln.Unavailable: http.StatusServiceUnavailable, kiln.BadPackage: http.StatusUnprocessableEntity, kiln.BadRuntime: http.StatusUnprocessableEntity,
-	kiln.Internal: http.StatusInternalServerError,
+	kiln.BadMount: http.StatusForbidden, kiln.BadNetwork: http.StatusBadGateway, kiln.Internal: http.StatusInternalServerError,
 }
 
 // problem answers no with a text of its own. The header names the exception that the

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 
 	"kiln/door/lambda"
@@ -27,10 +28,10 @@ func runtimeARN(name *string) ask {
 func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, tracing *lambda.TracingConfig,
 	files []lambda.FileSystemConfig, snap *lambda.SnapStart, durable *lambda.DurableConfig) []ask {
 	return []ask{
-		{"VpcConfig", vpc != nil && (len(vpc.SubnetIds) > 0 || len(vpc.SecurityGroupIds) > 0 || value(vpc.Ipv6AllowedForDualStack))},
+		{"VpcConfig with Ipv6AllowedForDualStack", vpc != nil && value(vpc.Ipv6AllowedForDualStack)},
 		{"DeadLetterConfig", dlq != nil && value(dlq.TargetArn) != ""},
 		{"TracingConfig with Mode Active", tracing != nil && other(tracing.Mode, lambda.TracingModePassThrough)},
-		{"FileSystemConfigs", len(files) > 0},
+		{"FileSystemConfigs with S3FilesConfig", slices.ContainsFunc(files, func(f lambda.FileSystemConfig) bool { return f.S3FilesConfig != nil })},
 		{"SnapStart with ApplyOn PublishedVersions", snap != nil && other(snap.ApplyOn, lambda.SnapStartApplyOnNone)},
 		{"DurableConfig", durable != nil},
 	}

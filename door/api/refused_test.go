@@ -22,8 +22,8 @@ var obeyed = map[string]bool{
 	"Layers": true, "Code.S3Bucket": true, "Code.S3Key": true, "Code.S3ObjectVersion": true, "S3Bucket": true, "S3Key": true, "S3ObjectVersion": true,
 	"LayerName": true, "Content.ZipFile": true, "Content.S3Bucket": true, "Content.S3Key": true, "Content.S3ObjectVersion": true,
 	"PackageType": true, "Code.ImageUri": true, "ImageUri": true, "ImageConfig.EntryPoint": true, "ImageConfig.Command": true, "ImageConfig.WorkingDirectory": true,
-	"TenancyConfig.TenantIsolationMode": true,
-	"CompatibleArchitectures":           true, "CompatibleRuntimes": true, "LicenseInfo": true,
+	"TenancyConfig.TenantIsolationMode": true, "FileSystemConfigs": true, "VpcConfig.SubnetIds": true, "VpcConfig.SecurityGroupIds": true,
+	"CompatibleArchitectures": true, "CompatibleRuntimes": true, "LicenseInfo": true,
 }
 
 // defaults are values that say what kiln does anyway; everything that is empty does,
@@ -151,12 +151,13 @@ func TestEveryMemberOfTheModelIsObeyedOrRefused(t *testing.T) {
 }
 
 func TestARefusalNamesTheSetting(t *testing.T) {
-	active, arn := "Active", "arn:aws:lambda:eu-west-1::runtime:x"
+	active, arn, yes := "Active", "arn:aws:lambda:eu-west-1::runtime:x", true
 	for _, c := range []struct {
 		err  error
 		want string
 	}{
-		{refuseCreate(&lambda.CreateFunctionRequest{VpcConfig: &lambda.VpcConfig{SubnetIds: []string{"subnet-1"}}}), "kiln does not support VpcConfig yet."},
+		{refuseCreate(&lambda.CreateFunctionRequest{VpcConfig: &lambda.VpcConfig{Ipv6AllowedForDualStack: &yes}}), "kiln does not support VpcConfig with Ipv6AllowedForDualStack yet."},
+		{refuseUpdate(&lambda.UpdateFunctionConfigurationRequest{FileSystemConfigs: []lambda.FileSystemConfig{{S3FilesConfig: &lambda.S3FilesConfig{}}}}), "kiln does not support FileSystemConfigs with S3FilesConfig yet."},
 		{refuseCreate(&lambda.CreateFunctionRequest{Runtime: &arn}), "kiln does not support Runtime as an ARN yet."},
 		{refuseUpdate(&lambda.UpdateFunctionConfigurationRequest{TracingConfig: &lambda.TracingConfig{Mode: &active}}), "kiln does not support TracingConfig with Mode Active yet."},
 		{refuseUpdate(&lambda.UpdateFunctionConfigurationRequest{CapacityProviderConfig: &lambda.CapacityProviderConfig{}}), "CapacityProviderConfig isn't supported for Lambda Default functions."},
@@ -169,7 +170,7 @@ func TestARefusalNamesTheSetting(t *testing.T) {
 
 func TestEveryCodeOfKilnHasItsExceptionAndItsStatus(t *testing.T) {
 	codes := []kiln.Code{kiln.Invalid, kiln.NotFound, kiln.Denied, kiln.Conflict, kiln.Precondition, kiln.BadContent, kiln.TooLarge, kiln.Recursion, kiln.Throttled,
-		kiln.Quota, kiln.Unsupported, kiln.Unavailable, kiln.BadPackage, kiln.BadRuntime, kiln.Internal}
+		kiln.Quota, kiln.Unsupported, kiln.Unavailable, kiln.BadPackage, kiln.BadRuntime, kiln.BadMount, kiln.BadNetwork, kiln.Internal}
 	for _, code := range codes {
 		if exceptions[code] == "" || statuses[code] == 0 {
 			t.Errorf("%s: exception %q, status %d", code, exceptions[code], statuses[code])

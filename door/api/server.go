@@ -28,6 +28,8 @@ type Options struct {
 	Environments func() []EnvironmentInfo
 	Events       Enqueuer                 // nil: events are refused
 	Account      func(kiln.Scope) Account // nil: GetAccountSettings is not served
+	FileSystems  kiln.FileSystems         // that functions may have; others do not exist
+	Networks     kiln.Networks            // subnets and security groups that functions may be in
 	Doctor       func() any               // what this host can do, as JSON
 	Ready        func() error             // nil, or why the server cannot serve yet
 

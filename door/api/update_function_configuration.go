@@ -56,7 +56,7 @@ func (s service) UpdateFunctionConfiguration(ctx context.Context, in *lambda.Upd
 			}
 			c.Layers = list
 		}
-		return nil
+		return s.updateSurroundings(callOf(ctx), c, in)
 	})
 	if err != nil {
 		return nil, s.fault(ctx, err)

@@ -47,7 +47,8 @@ func recordedRequest(t *testing.T, operation string) (method, target string, hea
 // sends it. The recordings set all members, also those that exclude each other or that
 // kiln refuses: leave takes members away, and the placeholders get values.
 func TestRecordedRequestsAreUnderstood(t *testing.T) {
-	p := newPort(t)
+	p := newPort(t, surrounded)
+	const twice = `{"Arn":"__Arn__","LocalMountPath":"__LocalMountPath__","S3FilesConfig":{"DirectS3Read":"ENABLED"}}`
 	p.create("f", map[string]any{"Publish": true})
 	p.create("other", nil)
 	p.create("apart", map[string]any{"TenancyConfig": map[string]any{"TenantIsolationMode": "PER_TENANT"}})
@@ -77,15 +78,19 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		{"RemoveLayerVersionPermission", []string{"__LayerName__", "l", "__StatementId__", "s"}, "RevisionId", 204, ""},
 		{"CreateFunction", []string{"__FunctionName__", "made", "__Role__", role, "__Handler__", "a.b", "key0", "KEY", `"nodejs"`, `"nodejs22.x"`, `"MemorySize":1,`, `"MemorySize":256,`, `"Size":1`, `"Size":512`, `["x86_64","x86_64"]`, `["arm64"]`,
 			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", "YmxvYg==", code(t, "made"), `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`, "__KMSKeyArn__", "arn:aws:kms:eu-west-1:111111111111:key/1",
-			`"Layers":["__Member__","__Member__"]`, `"Layers":["` + layerARN("l", 1) + `","` + layerARN("m", 1) + `"]`},
-			"CapacityProviderConfig DurableConfig FileSystemConfigs ImageConfig VpcConfig CodeSigningConfigArn DeadLetterConfig PublishTo ImageUri S3Bucket S3Key S3ObjectVersion SourceKMSKeyArn ApplicationLogLevel SystemLogLevel", 201, "FunctionArn"},
+			`"Layers":["__Member__","__Member__"]`, `"Layers":["` + layerARN("l", 1) + `","` + layerARN("m", 1) + `"]`,
+			`"SecurityGroupIds":["__Member__","__Member__"],"SubnetIds":["__Member__","__Member__"]`, `"SecurityGroupIds":["sg-1"],"SubnetIds":["subnet-1","subnet-2"]`,
+			`"FileSystemConfigs":[` + twice + `,` + twice + `]`, `"FileSystemConfigs":[{"Arn":"` + accessPoint + `","LocalMountPath":"/mnt/a"}]`},
+			"CapacityProviderConfig DurableConfig ImageConfig Ipv6AllowedForDualStack CodeSigningConfigArn DeadLetterConfig PublishTo ImageUri S3Bucket S3Key S3ObjectVersion SourceKMSKeyArn ApplicationLogLevel SystemLogLevel", 201, "FunctionArn"},
 		{"GetFunction", []string{"__FunctionName__", "f", "__Qualifier__", "1"}, "", 200, "Configuration"},
 		{"GetFunctionConfiguration", []string{"__FunctionName__", "f", "__Qualifier__", "$LATEST"}, "", 200, "Version"},
 		{"ListFunctions", nil, "MasterRegion Marker", 200, "Functions"},
 		{"UpdateFunctionConfiguration", []string{"__FunctionName__", "f", "__Role__", role, "__Handler__", "a.b", "key0", "KEY", `"nodejs"`, `"nodejs22.x"`, `"MemorySize":1,`, `"MemorySize":256,`, `"Size":1`, `"Size":512`,
 			`"LogFormat":"JSON"`, `"LogFormat":"Text"`, "__LogGroup__", "group", `"Mode":"Active"`, `"Mode":"PassThrough"`, `"ApplyOn":"PublishedVersions"`, `"ApplyOn":"None"`, "__KMSKeyArn__", "arn:aws:kms:eu-west-1:111111111111:key/1",
-			`"Layers":["__Member__","__Member__"]`, `"Layers":["` + layerARN("l", 1) + `","` + layerARN("m", 1) + `"]`},
-			"CapacityProviderConfig DurableConfig FileSystemConfigs ImageConfig VpcConfig DeadLetterConfig ApplicationLogLevel SystemLogLevel", 200, "LastUpdateStatus"},
+			`"Layers":["__Member__","__Member__"]`, `"Layers":["` + layerARN("l", 1) + `","` + layerARN("m", 1) + `"]`,
+			`"SecurityGroupIds":["__Member__","__Member__"],"SubnetIds":["__Member__","__Member__"]`, `"SecurityGroupIds":["sg-1"],"SubnetIds":["subnet-1","subnet-2"]`,
+			`"FileSystemConfigs":[` + twice + `,` + twice + `]`, `"FileSystemConfigs":[{"Arn":"` + accessPoint + `","LocalMountPath":"/mnt/a"}]`},
+			"CapacityProviderConfig DurableConfig ImageConfig Ipv6AllowedForDualStack DeadLetterConfig ApplicationLogLevel SystemLogLevel", 200, "LastUpdateStatus"},
 		{"UpdateFunctionCode", []string{"__FunctionName__", "f", "YmxvYg==", code(t, "new"), `["x86_64","x86_64"]`, `["x86_64"]`}, "ImageUri PublishTo S3Bucket S3Key S3ObjectVersion SourceKMSKeyArn", 200, "CodeSha256"},
 		{"UpdateFunctionCode", []string{"__FunctionName__", "f", "__S3Bucket__", "bucket", "__S3Key__", "key", "__S3ObjectVersion__", "2", `["x86_64","x86_64"]`, `["x86_64"]`}, "ImageUri PublishTo ZipFile SourceKMSKeyArn", 200, "CodeSha256"},
 		{"PublishVersion", []string{"__FunctionName__", "f", "__CodeSha256__", sha}, "PublishTo", 201, "Version"},

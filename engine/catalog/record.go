@@ -29,7 +29,7 @@ const (
 	// format is what this program writes and the highest that it reads. It grows
 	// with every member that is added to a record: an older program would read over
 	// the member and lose it with its next write.
-	format = 6
+	format = 7
 )
 
 func functionKey(id kiln.FunctionID) string { return "f/" + id.String() }
@@ -94,6 +94,8 @@ type content struct {
 	CPUMode      string            `json:"cpuMode,omitempty"`
 	PerTenant    bool              `json:"perTenant,omitempty"`
 	Logging      logging           `json:"logging,omitzero"`
+	FileSystem   fileSystem        `json:"fileSystem,omitzero"`
+	VPC          vpc               `json:"vpc,omitzero"`
 	Layers       []layerUse        `json:"layers,omitempty"`
 	PackageType  string            `json:"packageType,omitempty"`
 	Image        image             `json:"image,omitzero"`
@@ -110,6 +112,21 @@ type logging struct {
 	ApplicationLevel string `json:"application,omitempty"`
 	SystemLevel      string `json:"system,omitempty"`
 }
+
+// fileSystem is kiln.FileSystemUse as it is stored.
+type fileSystem struct {
+	ARN  string `json:"arn,omitempty"`
+	Path string `json:"path,omitempty"`
+}
+
+// vpc is kiln.VPCUse as it is stored.
+type vpc struct {
+	Subnets        []string `json:"subnets,omitempty"`
+	SecurityGroups []string `json:"securityGroups,omitempty"`
+}
+
+// IsZero reports whether a version is in no VPC.
+func (v vpc) IsZero() bool { return kiln.VPCUse(v).IsZero() }
 
 // image is kiln.ImageConfig as it is stored.
 type image struct {
@@ -142,7 +159,7 @@ func contentOf(v *kiln.Version) content {
 	return content{
 		Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
 		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
-		Logging: logging(c.Logging), Layers: layersOf(c.Layers),
+		Logging: logging(c.Logging), Layers: layersOf(c.Layers), FileSystem: fileSystem(c.FileSystem), VPC: vpc(c.VPC),
 		PackageType: c.PackageType, Image: image(c.Image), Reference: v.Package.Image, Resolved: v.Package.ImageResolved,
 		SHA256: v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
 	}
@@ -154,7 +171,7 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 		Config: kiln.Config{
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
 			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
-			Logging: kiln.Logging(c.Logging), Layers: layerUses(c.Layers),
+			Logging: kiln.Logging(c.Logging), Layers: layerUses(c.Layers), FileSystem: kiln.FileSystemUse(c.FileSystem), VPC: kiln.VPCUse(c.VPC),
 			PackageType: c.PackageType, Image: kiln.ImageConfig(c.Image),
 		},
 		Package: kiln.Package{SHA256: c.SHA256, Size: c.Size, UnzippedSize: c.Unzipped, Image: c.Reference, ImageResolved: c.Resolved},

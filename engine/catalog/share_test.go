@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -365,7 +366,7 @@ func TestASweepSparesAPackageOnItsWayIntoTheBook(t *testing.T) {
 
 func TestABookOfANewerKilnIsRefused(t *testing.T) {
 	for name, records := range map[string][]catalog.Write{
-		"a newer format":              {{Key: "format", Value: []byte("7")}},
+		"a newer format":              {{Key: "format", Value: []byte("8")}},
 		"no format":                   {{Key: "f/000000000000/us-east-1/f", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
 		"a broken format":             {{Key: "format", Value: []byte("x")}},
 		"an unknown key":              {{Key: "format", Value: []byte("1")}, {Key: "z/1/2/3", Value: []byte("{}")}},
@@ -395,6 +396,8 @@ func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 	cfg := config()
 	cfg.NoOutbound, cfg.CPUMode, cfg.SigTERM, cfg.PerTenant = true, kiln.CPUStrict, true, true
 	cfg.Debug = true
+	cfg.FileSystem = kiln.FileSystemUse{ARN: "arn", Path: "/mnt/a"}
+	cfg.VPC = kiln.VPCUse{Subnets: []string{"subnet-1"}, SecurityGroups: []string{"sg-1", "sg-2"}}
 	cfg.Logging = kiln.Logging{Format: kiln.FormatJSON, ApplicationLevel: kiln.LevelDebug, SystemLevel: kiln.LevelWarn}
 	if _, err := r.CreateFunction(t.Context(), catalog.New{ID: named("f"), Config: cfg, Zip: []byte("x")}); err != nil {
 		t.Fatal(err)
@@ -411,11 +414,13 @@ func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.open(t)
-	if got := string(format().Value); got != "6" {
-		t.Errorf("the book has format %s, want 6: an older kiln would lose what this one writes", got)
+	if got := string(format().Value); got != "7" {
+		t.Errorf("the book has format %s, want 7: an older kiln would lose what this one writes", got)
 	}
 	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound || v.Config.CPUMode != kiln.CPUStrict || !v.Config.SigTERM || !v.Config.Debug || !v.Config.PerTenant || v.Config.Logging != cfg.Logging {
 		t.Errorf("got %+v, %v: it may open connections, or runs, ends or logs otherwise", v, err)
+	} else if v.Config.FileSystem != cfg.FileSystem || !reflect.DeepEqual(v.Config.VPC, cfg.VPC) {
+		t.Errorf("got %+v and %+v", v.Config.FileSystem, v.Config.VPC)
 	}
 }
 

@@ -3,8 +3,10 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"strings"
 	"time"
 
@@ -53,7 +55,10 @@ type BuilderOptions struct {
 	// Inside is kiln's own API for the processes of every environment; nil is none.
 	Inside *environment.Inside
 	Stream kiln.StreamLimits // of streamed answers
-	Logger *slog.Logger
+	// FileSystems and Networks are what versions name and the server has.
+	FileSystems kiln.FileSystems
+	Networks    kiln.Networks
+	Logger      *slog.Logger
 }
 
 // Builder launches environments in sandboxes of one driver.
@@ -87,7 +92,13 @@ func (b *Builder) Launch(ctx context.Context, key kiln.EnvironmentKey, target ki
 	id := strings.ReplaceAll(kiln.NewID(), "-", "")
 	began := time.Now()
 	spec := specOf(id, v, files)
+	if err := b.surround(&spec, v); err != nil {
+		return nil, err
+	}
 	box, err := b.o.Driver.Create(ctx, spec)
+	if errors.Is(err, sandbox.ErrShare) {
+		return nil, &kiln.Error{Code: kiln.BadMount, Message: "The function couldn't mount the file system of the access point " + v.Config.FileSystem.ARN + ".", Err: err}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("making a box: %w", err)
 	}
@@ -173,6 +184,27 @@ func specOf(id string, v *kiln.Version, files kiln.Rootfs) sandbox.Spec {
 		spec.Files = append(spec.Files, sandbox.File{Path: f.Path, Contents: f.Contents, Mode: 0o644})
 	}
 	return spec
+}
+
+// surround gives a box what its version names of the server: a shared file system, and
+// the network that lets it out or not.
+func (b *Builder) surround(spec *sandbox.Spec, v *kiln.Version) error {
+	out, err := b.o.Networks.Outbound(v.Config.VPC)
+	if err != nil {
+		return err
+	}
+	spec.Outbound = spec.Outbound && out
+	use := v.Config.FileSystem
+	if use == (kiln.FileSystemUse{}) {
+		return nil
+	}
+	dir, err := b.o.FileSystems.Directory(use)
+	if err != nil {
+		return err
+	}
+	spec.Mounts = append(spec.Mounts, sandbox.Mount{Target: path.Dir(use.Path)})
+	spec.Shares = []sandbox.Share{{Source: dir, Target: use.Path}}
+	return nil
 }
 
 // launched is an environment with the name by which an operator finds it.

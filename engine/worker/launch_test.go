@@ -263,6 +263,22 @@ func TestABoxIsMadeAsTheVersionSays(t *testing.T) {
 	}
 }
 
+func TestABoxHasWhatItsVersionNamesOfTheServer(t *testing.T) {
+	systems, networks := kiln.FileSystems{"point": "/srv/shared"}, kiln.Networks{"subnet-open": true, "subnet-shut": false, "sg-1": true}
+	for subnet, outbound := range map[string]bool{"subnet-open": true, "subnet-shut": false} {
+		driver := &carton{}
+		w := build(t, driver, worker.BuilderOptions{FileSystems: systems, Networks: networks})
+		inv := real(128)
+		inv.Target.Version.Config.FileSystem = kiln.FileSystemUse{ARN: "point", Path: "/mnt/data"}
+		inv.Target.Version.Config.VPC = kiln.VPCUse{Subnets: []string{subnet}, SecurityGroups: []string{"sg-1"}}
+		run(t, w, inv)
+		specs, _, _ := driver.seen()
+		if s := specs[0]; s.Outbound != outbound || !slices.Equal(s.Shares, []sandbox.Share{{Source: "/srv/shared", Target: "/mnt/data"}}) || s.Mounts[len(s.Mounts)-1] != (sandbox.Mount{Target: "/mnt"}) {
+			t.Errorf("%s: got %+v", subnet, s)
+		}
+	}
+}
+
 func TestAStrictFunctionIsLimitedToItsShareOnceItRuns(t *testing.T) {
 	for memory, want := range map[int]int64{128: 72, 1769: 1000, 10240: 5789} {
 		driver := &carton{}
@@ -308,6 +324,15 @@ func TestALaunchThatFailsTellsItsReasonAndLeavesNothing(t *testing.T) {
 		"rootfs": {func(_ *kiln.Invocation, _ *carton, o *worker.BuilderOptions) {
 			o.Rootfs = shelf{fail: kiln.Errorf(kiln.BadPackage, "broken: %w", broken)}
 		}, kiln.BadPackage, broken},
+		"file system": {func(inv *kiln.Invocation, _ *carton, _ *worker.BuilderOptions) {
+			inv.Target.Version.Config.FileSystem = kiln.FileSystemUse{ARN: "point", Path: "/mnt/data"}
+		}, kiln.BadMount, nil},
+		"directory": {func(_ *kiln.Invocation, d *carton, _ *worker.BuilderOptions) {
+			d.fail = fmt.Errorf("%w: %w", sandbox.ErrShare, broken)
+		}, kiln.BadMount, broken},
+		"subnet": {func(inv *kiln.Invocation, _ *carton, _ *worker.BuilderOptions) {
+			inv.Target.Version.Config.VPC = kiln.VPCUse{Subnets: []string{"subnet-1"}, SecurityGroups: []string{"sg-1"}}
+		}, kiln.BadNetwork, nil},
 		"driver": {func(_ *kiln.Invocation, d *carton, _ *worker.BuilderOptions) { d.fail = broken }, kiln.Internal, broken},
 	} {
 		driver, inv, o := &carton{}, real(128), worker.BuilderOptions{}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"kiln/box/sandbox"
 )
 
 // furniture is the file system of one box while it is put together. All paths of
@@ -45,7 +47,7 @@ func (x *box) furnish() error {
 	for i, share := range x.spec.Shares {
 		fd, err := x.driver.openShare(share.Source, x.blank.uid)
 		if err != nil {
-			return fmt.Errorf("share %s: %w", share.Source, err)
+			return fmt.Errorf("%w: %s: %w", sandbox.ErrShare, share.Source, err)
 		}
 		f.open = append(f.open, fd)
 		shares[i] = fd
@@ -78,7 +80,7 @@ func (f *furniture) assemble(sources, shares []int) error {
 	}
 	for i, share := range spec.Shares {
 		if err := f.mount(shares[i], share.Target); err != nil {
-			return fmt.Errorf("share %q at %s: %w", share.Source, share.Target, err)
+			return fmt.Errorf("%w: %s at %s: %w", sandbox.ErrShare, share.Source, share.Target, err)
 		}
 	}
 	for _, file := range spec.Files {

@@ -29,11 +29,11 @@ func (d *Driver) shares() error {
 // CheckShare tries to show a directory as the user of a box would have it.
 func (d *Driver) CheckShare(source string) error {
 	if !filepath.IsAbs(source) {
-		return fmt.Errorf("share %q: want an absolute path", source)
+		return fmt.Errorf("%w: %q: want an absolute path", sandbox.ErrShare, source)
 	}
 	fd, err := d.openShare(source, d.options.UIDs.First)
 	if err != nil {
-		return fmt.Errorf("share %s: %w", source, err)
+		return fmt.Errorf("%w: %s: %w", sandbox.ErrShare, source, err)
 	}
 	return unix.Close(fd)
 }

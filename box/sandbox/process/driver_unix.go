@@ -56,7 +56,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		return nil, fmt.Errorf("sandbox %s: the first mount must have the target /", spec.ID)
 	}
 	if len(spec.Shares) > 0 {
-		return nil, fmt.Errorf("sandbox %s: the driver process shares no directories", spec.ID)
+		return nil, fmt.Errorf("sandbox %s: %w: the driver process shares none", spec.ID, sandbox.ErrShare)
 	}
 	x := newBox(d, spec)
 	if err := d.register(x); err != nil {

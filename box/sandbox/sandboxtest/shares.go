@@ -44,6 +44,9 @@ func shareOrRefuse(t *testing.T, r *rig) {
 	if (err == nil) != r.can.Shares || (createErr == nil) != r.can.Shares {
 		t.Errorf("shares %v: the check says %v, and Create %v", r.can.Shares, err, createErr)
 	}
+	if !r.can.Shares && (!errors.Is(err, sandbox.ErrShare) || !errors.Is(createErr, sandbox.ErrShare)) {
+		t.Errorf("got %v and %v, want ErrShare", err, createErr)
+	}
 	for _, bad := range []sandbox.Share{{Source: "relative", Target: "/mnt/data"}, {Source: dir, Target: "mnt"}, {Source: dir, Target: "/"}, {Source: filepath.Join(dir, "absent"), Target: "/mnt/data"}} {
 		b, err := r.driver.Create(t.Context(), r.spec(func(s *sandbox.Spec) { s.Shares = []sandbox.Share{bad} }))
 		if err == nil {
