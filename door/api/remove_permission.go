@@ -15,6 +15,9 @@ func (s service) RemovePermission(ctx context.Context, in *lambda.RemovePermissi
 	if err != nil {
 		return err
 	}
+	if _, err := s.o.Catalog.Function(id); kiln.CodeOf(err) == kiln.NotFound {
+		return &lambda.Error{Code: lambda.ResourceNotFoundException, Message: "No policy found for: " + id.ARN()}
+	}
 	_, err = s.o.Catalog.ChangePolicy(ctx, id, q, value(in.RevisionId), func(document string) (string, error) {
 		if document == "" {
 			return "", kiln.Errorf(kiln.NotFound, "No policy is associated with the given resource.")

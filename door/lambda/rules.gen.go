@@ -15,7 +15,7 @@ var ruleAdditionalVersion = stringRule{
 }
 
 // ruleAdditionalVersionWeights holds the constraints of AdditionalVersionWeights.
-var ruleAdditionalVersionWeights = mapRule{lengthRule: lengthRule{}, secret: false}
+var ruleAdditionalVersionWeights = mapRule{lengthRule: lengthRule{}, secret: false, keyNotNull: true}
 
 // ruleAlias holds the constraints of Alias.
 var ruleAlias = stringRule{
@@ -216,7 +216,7 @@ var ruleEndpoint = stringRule{
 var ruleEndpointLists = listRule[string]{lengthRule: lengthRule{min: bound{1, true, "1"}, max: bound{10, true, "10"}}, element: &ruleEndpoint, notNull: true}
 
 // ruleEndpoints holds the constraints of Endpoints.
-var ruleEndpoints = mapRule{lengthRule: lengthRule{min: bound{1, true, "1"}, max: bound{2, true, "2"}}, secret: false}
+var ruleEndpoints = mapRule{lengthRule: lengthRule{min: bound{1, true, "1"}, max: bound{2, true, "2"}}, secret: false, keyNotNull: false}
 
 // ruleEnvironmentVariableName holds the constraints of EnvironmentVariableName.
 var ruleEnvironmentVariableName = stringRule{
@@ -225,7 +225,7 @@ var ruleEnvironmentVariableName = stringRule{
 }
 
 // ruleEnvironmentVariables holds the constraints of EnvironmentVariables.
-var ruleEnvironmentVariables = mapRule{lengthRule: lengthRule{}, secret: true}
+var ruleEnvironmentVariables = mapRule{lengthRule: lengthRule{}, secret: true, keyNotNull: false}
 
 // ruleEphemeralStorageSize holds the constraints of EphemeralStorageSize.
 var ruleEphemeralStorageSize = numberRule{min: bound{512, true, "512"}, max: bound{10240, true, "10240"}}
@@ -270,7 +270,7 @@ var ruleEventSourceToken = stringRule{
 }
 
 // ruleExecutionEnvironmentMemoryGiBPerVCpu holds the constraints of ExecutionEnvironmentMemoryGiBPerVCpu.
-var ruleExecutionEnvironmentMemoryGiBPerVCpu = numberRule{min: bound{2, true, "2"}, max: bound{8, true, "8"}}
+var ruleExecutionEnvironmentMemoryGiBPerVCpu = numberRule{min: bound{2, true, "2.0"}, max: bound{8, true, "8.0"}}
 
 // ruleExecutionStatus holds the constraints of ExecutionStatus.
 var ruleExecutionStatus = stringRule{
@@ -572,7 +572,7 @@ var ruleMethod = stringRule{
 }
 
 // ruleMetricTargetValue holds the constraints of MetricTargetValue.
-var ruleMetricTargetValue = numberRule{min: bound{0, true, "0"}, max: bound{100, true, "100"}}
+var ruleMetricTargetValue = numberRule{min: bound{0, true, "0.0"}, max: bound{100, true, "100.0"}}
 
 // ruleMinimumNumberOfPollers holds the constraints of MinimumNumberOfPollers.
 var ruleMinimumNumberOfPollers = numberRule{min: bound{1, true, "1"}, max: bound{200, true, "200"}}
@@ -696,7 +696,7 @@ var rulePrincipalOrgID = stringRule{
 }
 
 // rulePropagateTagsExplicitTagsMap holds the constraints of PropagateTagsExplicitTagsMap.
-var rulePropagateTagsExplicitTagsMap = mapRule{lengthRule: lengthRule{min: bound{0, true, "0"}, max: bound{40, true, "40"}}, secret: false}
+var rulePropagateTagsExplicitTagsMap = mapRule{lengthRule: lengthRule{min: bound{0, true, "0"}, max: bound{40, true, "40"}}, secret: false, keyNotNull: false}
 
 // rulePropagateTagsMode holds the constraints of PropagateTagsMode.
 var rulePropagateTagsMode = stringRule{
@@ -974,7 +974,7 @@ var ruleTaggableResource = stringRule{
 }
 
 // ruleTags holds the constraints of Tags.
-var ruleTags = mapRule{lengthRule: lengthRule{}, secret: false}
+var ruleTags = mapRule{lengthRule: lengthRule{}, secret: false, keyNotNull: false}
 
 // ruleTenantId holds the constraints of TenantId.
 var ruleTenantId = stringRule{
@@ -1051,7 +1051,7 @@ var ruleVersionWithLatestPublished = stringRule{
 var ruleWaitOptionsWaitSecondsInteger = numberRule{min: bound{1, true, "1"}, max: bound{31622400, true, "31622400"}}
 
 // ruleWeight holds the constraints of Weight.
-var ruleWeight = numberRule{min: bound{0.0, true, "0"}, max: bound{1.0, true, "1"}}
+var ruleWeight = numberRule{min: bound{0.0, true, "0.0"}, max: bound{1.0, true, "1.0"}}
 
 // ruleWorkingDirectory holds the constraints of WorkingDirectory.
 var ruleWorkingDirectory = stringRule{

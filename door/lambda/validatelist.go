@@ -85,7 +85,8 @@ func checkLength[V any](c *checker, at *place, name string, list []V, r *lengthR
 // mapRule limits the size of a map.
 type mapRule struct {
 	lengthRule
-	secret bool
+	secret     bool
+	keyNotNull bool // messages add that a key must not be null
 }
 
 // checkMap checks an optional map: its size, its keys, its values.
@@ -102,7 +103,11 @@ func checkMap[V any](c *checker, at *place, name string, m map[string]V, r *mapR
 		values = values && value.fits(v)
 	}
 	if !keys {
-		c.add(at, name, shown(m, r.secret), "Map keys must satisfy constraint: ["+strings.Join(key.texts(), ", ")+"]")
+		texts := key.texts()
+		if r.keyNotNull {
+			texts = append(texts, "Member must not be null")
+		}
+		c.add(at, name, shown(m, r.secret), "Map keys must satisfy constraint: ["+strings.Join(texts, ", ")+"]")
 	}
 	if !values {
 		c.add(at, name, shown(m, r.secret), "Map value must satisfy constraint: ["+strings.Join(value.texts(), ", ")+"]")
@@ -164,7 +169,10 @@ func printPlain(b *strings.Builder, v reflect.Value) {
 		}
 		b.WriteByte(')')
 	case reflect.Float64:
-		b.WriteString(strconv.FormatFloat(v.Float(), 'f', -1, 64))
+		text := strconv.FormatFloat(v.Float(), 'f', -1, 64)
+		if b.WriteString(text); !strings.Contains(text, ".") {
+			b.WriteString(".0")
+		}
 	default:
 		fmt.Fprint(b, v.Interface())
 	}

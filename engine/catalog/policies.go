@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"strings"
 
 	"kiln"
 )
@@ -112,9 +113,9 @@ func (p *page) owns(q kiln.Qualifier) error {
 	return nil
 }
 
-// notOwned says that a version or an alias is not there.
+// notOwned says that a version or an alias is not there; what has a $ could be neither.
 func notOwned(id kiln.FunctionID, q kiln.Qualifier) error {
-	if _, ok := number(q); ok || q == "" {
+	if strings.Trim(string(q), "0123456789") == "" || strings.Contains(string(q), "$") {
 		return notFound(id, q)
 	}
 	return aliasNotFound(id, string(q))

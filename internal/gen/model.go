@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -112,6 +113,7 @@ type overrides struct {
 	EnumText               map[string][]string `json:"enumText"`
 	PatternText            map[string]string   `json:"patternText"`
 	ElementsWithoutNotNull []string            `json:"elementsWithoutNotNull"`
+	KeysWithNotNull        []string            `json:"keysWithNotNull"`
 	UncheckedEnums         []string            `json:"uncheckedEnums"`
 	Special                []string            `json:"special"`
 	Rename                 map[string]string   `json:"rename"`
@@ -259,7 +261,7 @@ func (m *api) checkReferences() error {
 			return err
 		}
 	}
-	for _, name := range append(m.overrides.ElementsWithoutNotNull, m.overrides.Special...) {
+	for _, name := range slices.Concat(m.overrides.ElementsWithoutNotNull, m.overrides.KeysWithNotNull, m.overrides.Special) {
 		if err := need("overrides", name); err != nil {
 			return err
 		}

@@ -168,19 +168,24 @@ func emitRules(m *api, f *file) error {
 			f.p("var %s = listRule[%s]{lengthRule: lengthRule{%s}, element: %s, notNull: %v}\n", ruleName(s.name),
 				m.goType(elem.name, "time.Time"), bounds(s, false), m.elementRule(elem.name), notNull)
 		case "map":
-			f.p("var %s = mapRule{lengthRule: lengthRule{%s}, secret: %v}\n", ruleName(s.name), bounds(s, false), s.Sensitive)
+			notNull := slices.Contains(m.overrides.KeysWithNotNull, s.Key.Shape)
+			f.p("var %s = mapRule{lengthRule: lengthRule{%s}, secret: %v, keyNotNull: %v}\n", ruleName(s.name), bounds(s, false), s.Sensitive, notNull)
 		}
 	}
 	return nil
 }
 
-// bounds prints minimum and maximum; a number rule keeps the text of the model for
-// its messages.
+// bounds prints minimum and maximum with the text that messages have of them: of a
+// number with a fraction always with one.
 func bounds(s *shape, number bool) string {
 	var out []string
 	add := func(name, value string) {
 		if number {
-			out = append(out, fmt.Sprintf("%s: bound{%s, true, %q}", name, value, strings.TrimSuffix(value, ".0")))
+			text := value
+			if s.Type == "double" && !strings.Contains(value, ".") {
+				text += ".0"
+			}
+			out = append(out, fmt.Sprintf("%s: bound{%s, true, %q}", name, value, text))
 		} else {
 			out = append(out, fmt.Sprintf("%s: bound{%s, true, %q}", name, value, value))
 		}
