@@ -26,10 +26,11 @@ var rooms = map[string][]string{
 	"telemetry/logs": {"", "telemetry"},
 	"telemetry/tap":  {"", "telemetry"},
 
-	"back/blobdir": {""},
-	"back/s3code":  {""},
-	"back/sealed":  {"", "engine/catalog"},
-	"back/sqlite":  {"", "engine/catalog", "engine/async"},
+	"back/blobdir":    {""},
+	"back/s3code":     {""},
+	"back/sealed":     {"", "engine/catalog"},
+	"back/source/sqs": {"", "engine/mapping"},
+	"back/sqlite":     {"", "engine/catalog", "engine/async"},
 
 	"box/sandbox":             {},
 	"box/sandbox/sandboxtest": {"box/sandbox"},
@@ -50,6 +51,7 @@ var rooms = map[string][]string{
 	"engine/dispatch":          {""},
 	"engine/async":             {""},
 	"engine/async/queuetest":   {"", "engine/async"},
+	"engine/mapping":           {"", "internal/pattern"},
 	"engine/worker":            {"", "telemetry", "box/sandbox", "box/environment"},
 
 	"door/lambda":           {},
@@ -72,9 +74,9 @@ var rooms = map[string][]string{
 	"internal/watch":   {},
 
 	"cmd/kiln": {
-		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/sealed", "back/blobdir", "back/s3code",
+		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/sealed", "back/blobdir", "back/s3code", "back/source/sqs",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/runtimes/gorpc", "box/rootfs", "box/image",
-		"engine/async", "engine/catalog", "engine/dispatch", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/services/iam", "door/services/logs", "door/services/sts", "door/console", "door/url",
+		"engine/async", "engine/catalog", "engine/dispatch", "engine/mapping", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/services/iam", "door/services/logs", "door/services/sts", "door/console", "door/url",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/environment", "box/runtimes", "box/rootfs"},
 }
@@ -88,8 +90,8 @@ var modules = map[string][]string{
 	"github.com/ProtonMail/go-crypto":        {"box/runtimes/debian"},
 	"github.com/ulikunitz/xz":                {"box/runtimes/debian"},
 	"modernc.org/sqlite":                     {"back/sqlite"},
-	"github.com/aws/aws-sdk-go-v2":           {"back/s3code"},
-	"github.com/aws/smithy-go":               {"back/s3code"},
+	"github.com/aws/aws-sdk-go-v2":           {"back/s3code", "back/source/sqs"},
+	"github.com/aws/smithy-go":               {"back/s3code", "back/source/sqs"},
 	"github.com/spf13/cobra":                 {"cmd/kiln"},
 	"github.com/spf13/pflag":                 {"cmd/kiln"},
 	"github.com/goccy/go-yaml":               {"cmd/kiln"},
@@ -101,7 +103,7 @@ var modules = map[string][]string{
 var kernelRooms = []string{"box/image", "box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/runtimes/gorpc", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "box/rootfs", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
-var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go", "engine/async/retry.go", "engine/dispatch/lineage.go"}
+var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go", "engine/async/retry.go", "engine/dispatch/lineage.go", "engine/mapping/batch.go", "engine/mapping/outcome.go", "engine/mapping/state.go"}
 
 // outside are folders with modules or programs of their own, which are not part of
 // the house.

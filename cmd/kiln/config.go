@@ -51,6 +51,7 @@ type config struct {
 	LocalImages        bool
 	DebianMirror       string // "" is what this machine's apt is set up with
 	DebianKeyring      string
+	SQSEndpoint        string // "" is this server, "aws" AWS's own
 	S3Endpoint         string // "" is AWS's own
 	S3Region           string // "" is what AWS's own tools would take
 	S3PathStyle        string // auto, true, false
@@ -101,6 +102,7 @@ func settings(w world) []setting {
 		{key: "organization", value: "", kind: "ID", usage: "organization that all accounts of this server are in, o-…: what policies know as aws:PrincipalOrgID", set: text(func(c *config) *string { return &c.Organization }, isOrganization)},
 		{key: "insecure-listen", value: "false", kind: "true|false", usage: "allow an address that others can reach although nobody has to prove who they are (auth off)", isSwitch: true, set: boolean(func(c *config) *bool { return &c.InsecureListen })},
 		{key: "log-level", value: "info", kind: "debug|info|warn|error", usage: "how much the server itself says on stderr", set: text(func(c *config) *string { return &c.LogLevel }, oneOf("debug", "info", "warn", "error"))},
+		{key: "sqs-endpoint", value: "", kind: "URL|aws", usage: "server whose queues the event source mappings read; not set, this one; aws is AWS's own. Credentials come from where AWS's tools have them, as for s3-endpoint", set: text(func(c *config) *string { return &c.SQSEndpoint }, isSQSEndpoint)},
 		{key: "s3-endpoint", value: "", kind: "URL", usage: "server that speaks S3 and has the code that requests name by S3Bucket and S3Key; not set, AWS's own. Credentials come from where AWS's tools have them (AWS_ACCESS_KEY_ID, AWS_PROFILE, …)", set: text(func(c *config) *string { return &c.S3Endpoint }, isS3Endpoint)},
 		{key: "s3-region", value: "", kind: "REGION", usage: "its region; not set, that of AWS_REGION or the profile, else us-east-1", set: text(func(c *config) *string { return &c.S3Region }, nil)},
 		{key: "s3-path-style", value: "auto", kind: "auto|true|false", usage: "true names buckets in the path, false in the host name; auto is true where s3-endpoint is set", set: text(func(c *config) *string { return &c.S3PathStyle }, oneOf("auto", "true", "false"))},

@@ -23,3 +23,11 @@ func isS3Endpoint(s string) error {
 	}
 	return errors.New("an http or https URL such as http://127.0.0.1:9000 is expected")
 }
+
+// isSQSEndpoint accepts the address of a server, the word aws, or nothing.
+func isSQSEndpoint(s string) error {
+	if s == "aws" || isS3Endpoint(s) == nil {
+		return nil
+	}
+	return errors.New("an http or https URL such as http://127.0.0.1:9324, or aws, is expected")
+}

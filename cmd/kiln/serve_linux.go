@@ -78,6 +78,8 @@ func serve(ctx context.Context, w world, c *config, t *tour) (err error) {
 	if console != nil {
 		s.add("console", s.serveConsole(console, endpoint, failed))
 	}
+	s.mappings.Start()
+	s.add("mappings", s.mappings.Close) // once more, before the port that they may read from
 	s.announce(w, endpoint, page)
 	if err := s.greetRoot(ctx, w); err != nil {
 		return errors.Join(err, s.close(ctx))

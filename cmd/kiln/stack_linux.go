@@ -30,6 +30,7 @@ import (
 	"kiln/engine/async"
 	"kiln/engine/catalog"
 	"kiln/engine/dispatch"
+	mappings "kiln/engine/mapping"
 	"kiln/engine/worker"
 	"kiln/telemetry"
 	"kiln/telemetry/logs"
@@ -57,6 +58,7 @@ type stack struct {
 	dispatch *dispatch.Dispatcher
 	queue    *sqlite.Queue
 	events   *async.Runner
+	mappings *mappings.Manager
 	api      *api.Server
 	accounts *accounts.Book // nil without a server
 	gate     *auth.Gate
@@ -159,10 +161,11 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	s.add("environments", s.endWorker)
 	s.addCloser("housekeeping", s.keepHouse(o.warm))
 	s.dispatch = dispatch.New(dispatch.Options{Catalog: s.catalog, Workers: []dispatch.Worker{s.worker}, AccountConcurrency: c.AccountConcurrency})
+	s.openMappings()
 	gate := &urlGate{}
 	s.api = api.New(api.Options{
 		Catalog: catalogDoor{s.catalog}, Invoker: s.dispatch, Logs: s.logsDoor(), Runtimes: runtimesDoor{s.runtimes}, Images: s.images,
-		Environments: s.environments, Events: eventsDoor{s}, Account: s.account, Doctor: s.doctor(), Ready: o.ready,
+		Environments: s.environments, Events: eventsDoor{s}, Mappings: s.mappings, Account: s.account, Doctor: s.doctor(), Ready: o.ready,
 		URLs: urlDoor{url.New(url.Options{Functions: s.catalog, Invoker: s.dispatch, Gate: gate, Logger: log})}, URLDomain: c.URLDomain,
 		Auth: s.gate, Accounts: s.accounts, Services: s.neighbours(),
 		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, FileSystems: c.FileSystems, Networks: c.Networks, Logger: log,

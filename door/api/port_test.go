@@ -23,6 +23,7 @@ import (
 	"kiln"
 	"kiln/door/api"
 	"kiln/engine/catalog"
+	"kiln/engine/mapping"
 )
 
 const (
@@ -34,11 +35,12 @@ const (
 // port is a Server over the real catalog and small rooms in memory.
 type port struct {
 	*api.Server
-	t       testing.TB
-	catalog *catalog.Catalog
-	blobs   *blobs
-	invoker *invoker
-	prepare *prepared
+	t        testing.TB
+	catalog  *catalog.Catalog
+	blobs    *blobs
+	invoker  *invoker
+	mappings *mapping.Manager
+	prepare  *prepared
 }
 
 // newPort makes a port; change may give it other rooms.
@@ -58,10 +60,12 @@ func newPort(t testing.TB, change ...func(*api.Options)) *port {
 		return &kiln.Outcome{Payload: inv.Payload, Version: inv.Target.Version.Name(), Trace: inv.Trace}, nil
 	}}
 	o := api.Options{Catalog: book{c}, Invoker: i, Runtimes: shelf{}, Version: "1.2.3", Events: accepting{}, Account: func(kiln.Scope) api.Account { return api.Account{Functions: 1} }}
+	mappings := newMappings(t, c, i)
+	o.Mappings = mappings
 	for _, f := range change {
 		f(&o)
 	}
-	return &port{api.New(o), t, c, b, i, pr}
+	return &port{api.New(o), t, c, b, i, mappings, pr}
 }
 
 // accepting is a queue that takes every event.
@@ -190,6 +194,11 @@ func (p *port) settle() {
 	p.t.Helper()
 	if err := p.catalog.WaitIdle(p.t.Context()); err != nil {
 		p.t.Fatal(err)
+	}
+	for tick := time.Tick(time.Millisecond); !p.settled(); <-tick {
+		if err := p.t.Context().Err(); err != nil {
+			p.t.Fatal(err)
+		}
 	}
 }
 

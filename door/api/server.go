@@ -27,6 +27,7 @@ type Options struct {
 	URLDomain    string // under which function URLs are; "" is localhost
 	Environments func() []EnvironmentInfo
 	Events       Enqueuer                 // nil: events are refused
+	Mappings     Mappings                 // nil: there are no event source mappings
 	Account      func(kiln.Scope) Account // nil: GetAccountSettings is not served
 	FileSystems  kiln.FileSystems         // that functions may have; others do not exist
 	Networks     kiln.Networks            // subnets and security groups that functions may be in

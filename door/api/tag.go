@@ -2,12 +2,25 @@ package api
 
 import (
 	"context"
+	"maps"
 	"reflect"
 	"strings"
 
 	"kiln"
 	"kiln/door/lambda"
 )
+
+// taggedMapping gives the ID of the mapping that an ARN names, "" when it names something
+// else.
+func (s service) taggedMapping(ctx context.Context, arn string) (Mappings, string, error) {
+	c := callOf(ctx)
+	id := c.mappingID(arn)
+	if id == arn {
+		return nil, "", nil
+	}
+	all, err := s.mappings()
+	return all, id, err
+}
 
 // tagged reads the ARN of what has tags: a function.
 func (s service) tagged(ctx context.Context, arn string) (kiln.FunctionID, error) {
@@ -25,8 +38,14 @@ func (s service) tagged(ctx context.Context, arn string) (kiln.FunctionID, error
 	return id, nil
 }
 
-// retag changes the tags of a function, and the settings that kiln reads from tags.
+// retag changes the tags of a mapping, or of a function, and the settings that kiln reads from tags.
 func (s service) retag(ctx context.Context, arn string, change func(map[string]string)) error {
+	if all, id, err := s.taggedMapping(ctx, arn); id != "" || err != nil {
+		if err == nil {
+			err = all.Retag(ctx, callOf(ctx).Scope, id, func(t map[string]string) error { change(t); _, err := tags(t); return err })
+		}
+		return s.fault(ctx, err)
+	}
 	id, err := s.tagged(ctx, arn)
 	if err != nil {
 		return err
@@ -73,7 +92,7 @@ func (s service) retag(ctx context.Context, arn string, change func(map[string]s
 	return nil
 }
 
-// TagResource adds tags to a function, or gives those it has other values.
+// TagResource adds tags to a function or a mapping, or gives those it has other values.
 func (s service) TagResource(ctx context.Context, in *lambda.TagResourceRequest) error {
 	return s.retag(ctx, in.Resource, func(tags map[string]string) {
 		for k, v := range in.Tags {
@@ -82,7 +101,7 @@ func (s service) TagResource(ctx context.Context, in *lambda.TagResourceRequest)
 	})
 }
 
-// UntagResource takes tags away from a function.
+// UntagResource takes tags away from a function or a mapping.
 func (s service) UntagResource(ctx context.Context, in *lambda.UntagResourceRequest) error {
 	return s.retag(ctx, in.Resource, func(tags map[string]string) {
 		for _, k := range in.TagKeys {
@@ -91,8 +110,20 @@ func (s service) UntagResource(ctx context.Context, in *lambda.UntagResourceRequ
 	})
 }
 
-// ListTags gives the tags of a function.
+// ListTags gives the tags of a function or a mapping.
 func (s service) ListTags(ctx context.Context, in *lambda.ListTagsRequest) (*lambda.ListTagsResponse, error) {
+	if all, id, err := s.taggedMapping(ctx, in.Resource); id != "" || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		m, err := all.Mapping(callOf(ctx).Scope, id)
+		if err != nil {
+			return nil, s.fault(ctx, err)
+		}
+		out := &lambda.ListTagsResponse{Tags: map[string]string{}}
+		maps.Copy(out.Tags, m.Tags)
+		return out, nil
+	}
 	id, err := s.tagged(ctx, in.Resource)
 	if err != nil {
 		return nil, err

@@ -131,6 +131,14 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		{"TagResource", []string{"__Resource__", url.PathEscape(arn("f"))}, "", 204, ""},
 		{"ListTags", []string{"__Resource__", url.PathEscape(arn("f"))}, "", 200, "Tags"},
 		{"UntagResource", []string{"__Resource__", url.PathEscape(arn("f"))}, "", 204, ""},
+		{"CreateEventSourceMapping", []string{"__EventSourceArn__", queueARN, "__FunctionName__", "f", `"BatchSize":1`, `"BatchSize":100`, "__Pattern__", `{\"body\":[1]}`, `"MaximumConcurrency":1`, `"MaximumConcurrency":2`,
+			`["ReportBatchItemFailures","ReportBatchItemFailures"]`, `["ReportBatchItemFailures"]`},
+			"AmazonManagedKafkaEventSourceConfig BisectBatchOnFunctionError DestinationConfig DocumentDBEventSourceConfig KMSKeyArn LoggingConfig MaximumRecordAgeInSeconds MaximumRetryAttempts MetricsConfig ParallelizationFactor ProvisionedPollerConfig Queues SelfManagedEventSource SelfManagedKafkaEventSourceConfig SourceAccessConfigurations StartingPosition StartingPositionTimestamp Topics TumblingWindowInSeconds", 202, "UUID"},
+		{"UpdateEventSourceMapping", []string{"__FunctionName__", "f", "__Pattern__", `{\"body\":[1]}`, `"MaximumConcurrency":1`, `"MaximumConcurrency":2`, `["ReportBatchItemFailures","ReportBatchItemFailures"]`, `["ReportBatchItemFailures"]`},
+			"AmazonManagedKafkaEventSourceConfig BisectBatchOnFunctionError DestinationConfig DocumentDBEventSourceConfig KMSKeyArn LoggingConfig MaximumRecordAgeInSeconds MaximumRetryAttempts MetricsConfig ParallelizationFactor ProvisionedPollerConfig SelfManagedKafkaEventSourceConfig SourceAccessConfigurations TumblingWindowInSeconds", 202, "ScalingConfig"},
+		{"GetEventSourceMapping", nil, "", 200, "FilterCriteria"},
+		{"ListEventSourceMappings", []string{"__EventSourceArn__", url.QueryEscape(queueARN), "__FunctionName__", "f"}, "Marker", 200, "EventSourceMappings"},
+		{"DeleteEventSourceMapping", nil, "", 202, "State"},
 		{"GetAccountSettings", nil, "", 200, "AccountLimit"},
 		{"PutRuntimeManagementConfig", []string{"__FunctionName__", "f", "__Qualifier__", "1", `"UpdateRuntimeOn":"Auto"`, `"UpdateRuntimeOn":"FunctionUpdate"`}, "RuntimeVersionArn", 200, "FunctionArn"},
 		{"GetRuntimeManagementConfig", []string{"__FunctionName__", "f", "__Qualifier__", "1"}, "", 200, "UpdateRuntimeOn"},
@@ -139,7 +147,7 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		{"DeleteLayerVersion", []string{"__LayerName__", "l"}, "", 204, ""},
 	} {
 		method, target, headers, body := recordedRequest(t, c.operation)
-		fill := strings.NewReplacer(append(c.values, "__RevisionId__", revision())...)
+		fill := strings.NewReplacer(append(c.values, "__RevisionId__", revision(), "__UUID__", p.mappingID())...)
 		target = without(fill.Replace(target), c.leave)
 		if strings.HasPrefix(body, "{") {
 			body = lessMembers(t, fill.Replace(body), c.leave)

@@ -63,6 +63,7 @@ type Catalog struct {
 	jobs    *jobs
 	pulls   *jobs // of images
 	shelf   shelf
+	orders  orders
 	changes changes
 	live    live
 	inspect chan struct{} // a slot for each inspection that may run

@@ -34,6 +34,7 @@ func (c *Catalog) load(ctx context.Context) ([]*kiln.Version, error) {
 	if c.shelf.m, err = stackLayers(parts); err != nil {
 		return nil, err
 	}
+	c.orders.fill(parts)
 	var waiting []*kiln.Version
 	for _, p := range pages {
 		for _, e := range append([]*edition{p.latest}, p.editions...) {

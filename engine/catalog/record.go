@@ -24,6 +24,7 @@ import (
 //	e/<account>/<region>/<name>/<q>   how events of a version or an alias are run, or of $LATEST for the function's own
 //	n/<account>/<region>/<name>       a layer
 //	l/<account>/<region>/<name>/<n>   a version of it, n has ten digits
+//	m/<account>/<region>/<uuid>       a mapping
 const (
 	formatKey = "format"
 	// format is what this program writes and the highest that it reads. It grows
@@ -247,6 +248,8 @@ func decodeRecord(r Record, same interner) (any, error) {
 			return nil, err
 		}
 		return decodeVersion(r, id, number, same)
+	case parts[0] == "m" && len(parts) == 4:
+		return decodeMapping(r, id.Scope, parts[3])
 	case parts[0] == "n" && len(parts) == 4:
 		return decodeLayer(r, kiln.LayerID(id), "")
 	case parts[0] == "l" && len(parts) == 5:
