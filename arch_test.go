@@ -30,7 +30,7 @@ var rooms = map[string][]string{
 	"back/s3code":     {""},
 	"back/sealed":     {"", "engine/catalog"},
 	"back/source/sqs": {"", "engine/mapping"},
-	"back/sqlite":     {"", "engine/catalog", "engine/async"},
+	"back/sqlite":     {"", "engine/catalog", "engine/async", "engine/queues"},
 
 	"box/sandbox":             {},
 	"box/sandbox/sandboxtest": {"box/sandbox"},
@@ -52,6 +52,7 @@ var rooms = map[string][]string{
 	"engine/async":             {""},
 	"engine/async/queuetest":   {"", "engine/async"},
 	"engine/mapping":           {"", "internal/pattern"},
+	"engine/queues":            {""},
 	"engine/worker":            {"", "telemetry", "box/sandbox", "box/environment"},
 
 	"door/lambda":           {},
@@ -62,6 +63,7 @@ var rooms = map[string][]string{
 	"door/services/iam":     {"", "door/auth", "door/auth/accounts", "door/auth/policy", "door/services/query"},
 	"door/services/awsjson": {"door/auth"},
 	"door/services/logs":    {"", "door/auth", "door/services/awsjson"},
+	"door/services/sqs":     {"", "door/auth", "door/auth/policy", "door/services/awsjson", "door/services/query"},
 	"door/services/sts":     {"", "door/auth", "door/auth/accounts", "door/auth/policy", "door/services/query"},
 	"door/api":              {"", "telemetry", "door/lambda", "door/auth", "door/auth/accounts", "door/auth/policy"},
 	"door/console":          {"", "door/auth"},
@@ -76,7 +78,7 @@ var rooms = map[string][]string{
 	"cmd/kiln": {
 		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/sealed", "back/blobdir", "back/s3code", "back/source/sqs",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/runtimes/gorpc", "box/rootfs", "box/image",
-		"engine/async", "engine/catalog", "engine/dispatch", "engine/mapping", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/services/iam", "door/services/logs", "door/services/sts", "door/console", "door/url",
+		"engine/async", "engine/catalog", "engine/dispatch", "engine/mapping", "engine/queues", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/services/iam", "door/services/logs", "door/services/sqs", "door/services/sts", "door/console", "door/url",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/environment", "box/runtimes", "box/rootfs"},
 }
@@ -103,7 +105,7 @@ var modules = map[string][]string{
 var kernelRooms = []string{"box/image", "box/sandbox/network", "box/sandbox/uplink", "box/runtimes", "box/runtimes/gorpc", "box/sandbox", "box/sandbox/linux", "box/sandbox/process", "box/sandbox/sandboxtest", "box/environment", "box/rootfs", "back/sqlite", "back/blobdir", "cmd/kiln", "bench"}
 
 // pure files decide and never act: no clock, no goroutine, no lock.
-var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go", "engine/async/retry.go", "engine/dispatch/lineage.go", "engine/mapping/batch.go", "engine/mapping/outcome.go", "engine/mapping/state.go"}
+var pure = []string{"box/environment/machine.go", "engine/dispatch/place.go", "engine/worker/scale.go", "engine/async/retry.go", "engine/dispatch/lineage.go", "engine/queues/order.go", "engine/mapping/batch.go", "engine/mapping/outcome.go", "engine/mapping/state.go"}
 
 // outside are folders with modules or programs of their own, which are not part of
 // the house.

@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"kiln"
@@ -23,10 +20,6 @@ const (
 	queueSchema = 1
 	// queueApplication is "kilq": the file says what it is.
 	queueApplication = 0x6b696c71
-	// queueLog is the size of the log at which it is brought into the main file.
-	queueLog = 16 << 20
-	// vacuumPages is how many free pages are given back to the disk at a time.
-	vacuumPages = 4096
 )
 
 // The order of events is a table of its own: it is read whole at the start, while
@@ -48,28 +41,10 @@ CREATE TABLE events (
 // Queue keeps events in a file of its own, so that they and the catalog never wait for
 // each other. Its methods are safe for concurrent use.
 type Queue struct {
-	path  string
-	read  *sql.DB
-	db    *sql.DB
-	conn  *sql.Conn
-	queue chan *change
-	next  int64 // size of the log at which to bring it into the main file
+	*scribe
 
 	putEvent, putHead, dropHead, dropEvent *sql.Stmt
 	heads, load                            *sql.Stmt
-
-	mu     sync.RWMutex // read-held while a change is put into the queue
-	closed bool
-	work   sync.WaitGroup
-	failed error // the writer's own: it takes nothing any more
-}
-
-// change is one change on its way through the writer.
-type change struct {
-	apply func(ctx context.Context, q *Queue) error
-	size  int
-	err   error
-	done  chan struct{}
 }
 
 // about is what an event says besides its payload.
@@ -95,214 +70,20 @@ func OpenQueue(ctx context.Context, path string) (*Queue, error) {
 }
 
 func openQueue(ctx context.Context, path string, with settings) (*Queue, error) {
-	path, err := filepath.Abs(path)
+	s, err := openScribe(ctx, path, format{"a queue of kiln", queueApplication, queueSchema, queueTables}, with)
 	if err != nil {
 		return nil, err
 	}
-	if err := ensureFile(path, nil); err != nil {
-		return nil, err
-	}
-	q := &Queue{path: path, queue: make(chan *change, maxQueued), next: queueLog}
-	if q.db, err = sql.Open("sqlite", dataSource(path, "rwc", with)); err != nil {
-		return nil, err
-	}
-	q.db.SetMaxOpenConns(1)
-	if q.conn, err = q.db.Conn(ctx); err != nil {
-		return nil, errors.Join(err, q.db.Close())
-	}
-	if err := q.prepare(ctx); err != nil {
-		return nil, errors.Join(named(err), q.conn.Close(), q.db.Close())
-	}
-	if q.read, err = sql.Open("sqlite", dataSource(path, "ro", with)); err != nil {
-		return nil, errors.Join(err, q.conn.Close(), q.db.Close())
-	}
-	q.read.SetMaxOpenConns(4)
-	if err := q.statements(ctx); err != nil {
-		return nil, errors.Join(err, q.read.Close(), q.conn.Close(), q.db.Close())
-	}
-	q.work.Go(q.run)
-	return q, nil
-}
-
-// prepare makes the tables of a new file, or checks that an old one is ours.
-func (q *Queue) prepare(ctx context.Context) error {
-	var version, app, objects int64
-	for _, p := range []struct {
-		text string
-		to   *int64
-	}{{"PRAGMA user_version", &version}, {"PRAGMA application_id", &app}, {"SELECT count(*) FROM sqlite_schema", &objects}} {
-		if err := q.conn.QueryRowContext(ctx, p.text).Scan(p.to); err != nil {
-			return err
-		}
-	}
-	switch {
-	case version == 0 && app == 0 && objects == 0:
-		return q.create(ctx)
-	case app != queueApplication:
-		return fmt.Errorf("%w: it is not a queue of kiln", ErrDamaged)
-	case version > queueSchema:
-		return fmt.Errorf("%w: it has schema %d and this program reads up to %d", ErrNewer, version, queueSchema)
-	}
-	return nil
-}
-
-func (q *Queue) create(ctx context.Context) error {
-	for _, text := range []string{
-		"PRAGMA auto_vacuum = INCREMENTAL", "VACUUM", "PRAGMA journal_mode(WAL)",
-		"BEGIN", queueTables, fmt.Sprintf("PRAGMA application_id = %d", queueApplication), fmt.Sprintf("PRAGMA user_version = %d", queueSchema), "COMMIT",
-	} {
-		if _, err := q.conn.ExecContext(ctx, text); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (q *Queue) statements(ctx context.Context) error {
-	for _, p := range []struct {
-		to   **sql.Stmt
-		text string
-	}{
+	q := &Queue{scribe: s}
+	return q, s.begin(ctx, []statement{
 		{&q.putEvent, `INSERT INTO events (about, payload) VALUES (?, ?)`},
 		{&q.putHead, `INSERT INTO heads (function, due, number, tries) VALUES (?, ?, ?, ?)`},
 		{&q.dropHead, `DELETE FROM heads WHERE function = ? AND due = ? AND number = ?`},
 		{&q.dropEvent, `DELETE FROM events WHERE number = ?`},
-	} {
-		var err error
-		if *p.to, err = q.conn.PrepareContext(ctx, p.text); err != nil {
-			return err
-		}
-	}
-	var err error
-	if q.heads, err = q.read.PrepareContext(ctx, `SELECT due, number, tries FROM heads WHERE function = ? ORDER BY due, number LIMIT ?`); err != nil {
-		return err
-	}
-	q.load, err = q.read.PrepareContext(ctx, `SELECT about, payload FROM events WHERE number = ?`)
-	return err
-}
-
-// Close lets the changes that began finish and ends the writer.
-func (q *Queue) Close() error {
-	q.mu.Lock()
-	if q.closed {
-		q.mu.Unlock()
-		return nil
-	}
-	q.closed = true
-	close(q.queue)
-	q.mu.Unlock()
-	q.work.Wait()
-	var err error
-	for _, s := range []*sql.Stmt{q.putEvent, q.putHead, q.dropHead, q.dropEvent, q.heads, q.load} {
-		err = errors.Join(err, s.Close())
-	}
-	return errors.Join(err, q.read.Close(), q.conn.Close(), q.db.Close())
-}
-
-// change makes one change durable.
-func (q *Queue) change(ctx context.Context, size int, apply func(context.Context, *Queue) error) error {
-	c := &change{apply: apply, size: size, done: make(chan struct{})}
-	q.mu.RLock()
-	if q.closed {
-		q.mu.RUnlock()
-		return &kiln.Error{Code: kiln.Unavailable, Message: "The server is going down.", Err: errors.New("queue is closed")}
-	}
-	select {
-	case q.queue <- c:
-		q.mu.RUnlock()
-	case <-ctx.Done():
-		q.mu.RUnlock()
-		return ctx.Err()
-	}
-	<-c.done // it began: it is carried through
-	return c.err
-}
-
-// run takes all changes that wait, makes them together, and answers.
-func (q *Queue) run() {
-	for first := range q.queue {
-		batch, size := []*change{first}, first.size
-	more:
-		for len(batch) < maxBatch && size < maxBatchBytes {
-			select {
-			case c, ok := <-q.queue:
-				if !ok {
-					break more
-				}
-				batch, size = append(batch, c), size+c.size
-			default:
-				break more
-			}
-		}
-		err := q.failed
-		if err == nil {
-			if err = q.transact(batch); err != nil {
-				err = q.judge(err)
-			}
-		}
-		for _, c := range batch {
-			c.err = err
-			close(c.done)
-		}
-		q.checkpointWhenDue()
-	}
-	if q.failed == nil {
-		_ = q.checkpoint() // the log has everything
-	}
-}
-
-// transact makes changes in one transaction: all of them or none.
-func (q *Queue) transact(batch []*change) (err error) {
-	ctx := context.Background() // what began is carried through
-	if _, err := q.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	for _, c := range batch {
-		if err = c.apply(ctx, q); err != nil {
-			break
-		}
-	}
-	if err == nil {
-		_, err = q.conn.ExecContext(ctx, "COMMIT")
-	}
-	if err != nil {
-		_, _ = q.conn.ExecContext(ctx, "ROLLBACK") // fails when SQLite did it already
-	}
-	return err
-}
-
-// judge decides what a failed write means, as the catalog's writer does.
-func (q *Queue) judge(err error) error {
-	w := &writer{path: q.path}
-	err = w.judge(err)
-	if w.failed != nil {
-		q.failed = w.failed
-	}
-	return err
-}
-
-// checkpointWhenDue brings the log into the main file when it has grown, and gives
-// pages that nobody uses back to the disk.
-func (q *Queue) checkpointWhenDue() {
-	info, err := os.Stat(q.path + "-wal")
-	if err != nil || info.Size() < q.next || q.failed != nil {
-		return
-	}
-	if err := q.checkpoint(); err != nil {
-		_ = q.judge(err) // kept in failed
-	}
-	if info, err = os.Stat(q.path + "-wal"); err == nil {
-		q.next = max(queueLog, 2*info.Size()) // a reader may hold it up
-	}
-}
-
-func (q *Queue) checkpoint() error {
-	ctx := context.Background()
-	if _, err := q.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", vacuumPages)); err != nil {
-		return err
-	}
-	var busy, frames, moved int
-	return q.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	}, []statement{
+		{&q.heads, `SELECT due, number, tries FROM heads WHERE function = ? ORDER BY due, number LIMIT ?`},
+		{&q.load, `SELECT about, payload FROM events WHERE number = ?`},
+	})
 }
 
 // Put is async.Queue.
@@ -317,7 +98,7 @@ func (q *Queue) Put(ctx context.Context, e *async.Event) error {
 	if payload == nil {
 		payload = []byte{}
 	}
-	return q.change(ctx, len(text)+len(payload), func(ctx context.Context, q *Queue) error {
+	return q.change(ctx, len(text)+len(payload), func(ctx context.Context) error {
 		r, err := q.putEvent.ExecContext(ctx, text, payload)
 		if err != nil {
 			return err
@@ -333,7 +114,7 @@ func (q *Queue) Put(ctx context.Context, e *async.Event) error {
 
 // Again is async.Queue.
 func (q *Queue) Again(ctx context.Context, id kiln.FunctionID, h async.Head, due time.Time, tries int) error {
-	return q.change(ctx, 100, func(ctx context.Context, q *Queue) error {
+	return q.change(ctx, 100, func(ctx context.Context) error {
 		r, err := q.dropHead.ExecContext(ctx, id.String(), h.Due.UnixNano(), int64(h.Number))
 		if err != nil {
 			return err
@@ -348,7 +129,7 @@ func (q *Queue) Again(ctx context.Context, id kiln.FunctionID, h async.Head, due
 
 // Drop is async.Queue.
 func (q *Queue) Drop(ctx context.Context, id kiln.FunctionID, h async.Head) error {
-	return q.change(ctx, 100, func(ctx context.Context, q *Queue) error {
+	return q.change(ctx, 100, func(ctx context.Context) error {
 		if _, err := q.dropHead.ExecContext(ctx, id.String(), h.Due.UnixNano(), int64(h.Number)); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"kiln/door/auth/accounts"
 	"kiln/door/services/iam"
 	cloudwatch "kiln/door/services/logs"
+	"kiln/door/services/sqs"
 	"kiln/door/services/sts"
 	"kiln/engine/async"
 	"kiln/engine/catalog"
@@ -129,6 +130,7 @@ func (s *stack) neighbours() map[string]api.Service {
 	return map[string]api.Service{
 		"iam":  iam.New(s.accounts, s.gate, s.log),
 		"logs": cloudwatch.New(cloudwatch.Options{Store: eventStore{s.logs}, Gate: s.gate, Log: s.log}),
+		"sqs":  sqs.New(sqs.Options{Book: s.messages, Gate: s.gate, Log: s.log}),
 		"sts":  sts.New(s.accounts, s.gate, s.log),
 	}
 }

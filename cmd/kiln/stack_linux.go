@@ -31,6 +31,7 @@ import (
 	"kiln/engine/catalog"
 	"kiln/engine/dispatch"
 	mappings "kiln/engine/mapping"
+	"kiln/engine/queues"
 	"kiln/engine/worker"
 	"kiln/telemetry"
 	"kiln/telemetry/logs"
@@ -58,6 +59,7 @@ type stack struct {
 	dispatch *dispatch.Dispatcher
 	queue    *sqlite.Queue
 	events   *async.Runner
+	messages *queues.Book // nil without a server
 	mappings *mappings.Manager
 	api      *api.Server
 	accounts *accounts.Book // nil without a server
@@ -155,6 +157,9 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 		Launcher: builder, IdleTimeout: c.IdleTimeout, MaxWaiting: c.MaxWaiting, MaxWait: c.MaxWait, MemoryBudget: c.MemoryBudget, Logger: log,
 		OverCommit: c.MemoryOvercommit, HostReserve: c.HostReserve, MaxEnvironments: mostEnvironments(),
 	})
+	if err = s.openMessages(ctx, o.dataDir); err != nil {
+		return s, err
+	}
 	if err = s.openQueue(ctx, o.dataDir); err != nil {
 		return s, err
 	}

@@ -54,6 +54,7 @@ func (c *Call) Read(v any) error {
 type Error struct {
 	Status  int
 	Code    string
+	Query   string // the code in the protocol of forms, for services that had it; "" for none
 	Message string
 }
 
@@ -61,13 +62,17 @@ type Error struct {
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 // Fail makes an Error that is the caller's fault.
-func Fail(code, message string) error { return &Error{http.StatusBadRequest, code, message} }
+func Fail(code, message string) error {
+	return &Error{Status: http.StatusBadRequest, Code: code, Message: message}
+}
 
 // Service answers the actions of one service. It is immutable and safe for concurrent
 // use.
 type Service struct {
 	Target  string // of X-Amz-Target, before the dot
 	Version string // of the protocol: "1.1"
+	// Namespace stands before the names of errors; "" for services that leave it out.
+	Namespace string
 	// Actions gives the members of an answer, nil for none.
 	Actions map[string]func(*Call) (any, error)
 	// Explain turns an error that is no *Error into one, or gives nil for a fault of the
@@ -104,11 +109,11 @@ func (s *Service) do(w http.ResponseWriter, r *http.Request, who auth.Identity, 
 	}
 	f := s.Actions[action]
 	if f == nil {
-		return nil, &Error{http.StatusNotImplemented, "NotImplementedException", "kiln does not have the action " + clip(action) + " yet"}
+		return nil, &Error{Status: http.StatusNotImplemented, Code: "NotImplementedException", Message: "kiln does not have the action " + clip(action) + " yet"}
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil || len(body) > maxBody {
-		return nil, &Error{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "The request is longer than " + strconv.Itoa(maxBody) + " bytes, or ended early."}
+		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: "The request is longer than " + strconv.Itoa(maxBody) + " bytes, or ended early."}
 	}
 	if len(body) == 0 {
 		body = []byte("{}")
@@ -122,17 +127,28 @@ func (s *Service) refuse(w http.ResponseWriter, requestID string, err error) {
 	if !errors.As(err, &e) {
 		if e = s.Explain(err); e == nil {
 			s.Log.Error("request failed", "requestId", requestID, "err", err)
-			e = &Error{http.StatusInternalServerError, "InternalFailure", "The request processing has failed because of an unknown error, exception or failure."}
+			e = &Error{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: "The request processing has failed because of an unknown error, exception or failure."}
 		}
+	}
+	name := e.Code
+	if s.Namespace != "" {
+		name = s.Namespace + "#" + name
 	}
 	body, err := encode(struct {
 		Type    string `json:"__type"`
 		Message string `json:"message"`
-	}{e.Code, e.Message})
+	}{name, e.Message})
 	if err != nil {
 		s.Log.Error("an error cannot be written as JSON", "requestId", requestID, "err", err)
 	}
 	w.Header()["X-Amzn-Errortype"] = []string{e.Code}
+	if e.Query != "" {
+		fault := "Sender"
+		if e.Status >= http.StatusInternalServerError {
+			fault = "Receiver"
+		}
+		w.Header()["X-Amzn-Query-Error"] = []string{e.Query + ";" + fault}
+	}
 	s.write(w, e.Status, body)
 }
 

@@ -5,6 +5,7 @@ package query
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -17,7 +18,7 @@ import (
 	"kiln/door/auth"
 )
 
-// maxForm is how long a form may be, in bytes.
+// maxForm is how long a form may be, in bytes, if the service does not say.
 const maxForm = 512 << 10
 
 // Call is one request to an action.
@@ -46,6 +47,7 @@ func Fail(code, message string) error { return &Error{http.StatusBadRequest, cod
 type Service struct {
 	Namespace string // of the XML
 	Version   string // of the API, as requests name it
+	MaxForm   int    // how long a form may be, in bytes; 0 is 512 KiB
 	// Actions gives what stands in an answer's Result, nil for nothing.
 	Actions map[string]func(*Call) (any, error)
 	// Explain turns an error that is no *Error into one, or gives nil for a fault of the
@@ -82,9 +84,10 @@ func (s *Service) ServeAWS(w http.ResponseWriter, r *http.Request, who auth.Iden
 func (s *Service) do(r *http.Request, who auth.Identity) (result any, action string, err error) {
 	form := r.URL.Query()
 	if r.Method == http.MethodPost {
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
-		if err != nil || len(body) > maxForm {
-			return nil, "", &Error{http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "The request is longer than " + strconv.Itoa(maxForm) + " bytes, or ended early."}
+		most := cmp.Or(s.MaxForm, maxForm)
+		body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
+		if err != nil || len(body) > most {
+			return nil, "", &Error{http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "The request is longer than " + strconv.Itoa(most) + " bytes, or ended early."}
 		}
 		sent, err := url.ParseQuery(string(body))
 		if err != nil {
