@@ -84,7 +84,7 @@ func (s *script) output(target int, file *os.File, null int) {
 
 // resourceLimits appends the limits of each single process. The largest file is
 // as large as the scratch directory or the memory, whichever is more: a file may
-// live in either.
+// live in either. One of a shared directory may be as large as there is room for.
 func (x *box) resourceLimits(s *script) {
 	const mega = 1 << 20
 	c := x.driver.confinement
@@ -101,7 +101,7 @@ func (x *box) resourceLimits(s *script) {
 		all := uint64(x.spec.PIDs) + 1 // the init is the same user
 		c.limit(s, unix.RLIMIT_NPROC, all, all)
 	}
-	if x.spec.MemoryBytes > 0 && x.spec.ScratchBytes > 0 {
+	if x.spec.MemoryBytes > 0 && x.spec.ScratchBytes > 0 && len(x.spec.Shares) == 0 {
 		largest := uint64(max(x.spec.MemoryBytes, x.spec.ScratchBytes))
 		c.limit(s, unix.RLIMIT_FSIZE, largest, largest)
 	}

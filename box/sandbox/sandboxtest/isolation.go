@@ -17,6 +17,7 @@ var isolation = []claim{
 	{"a missing target in a read-only mount is an error that leaves nothing", filesystem, missingTarget},
 	{"scratch directories are apart, and new ones are empty", filesystem, scratchesAreApart},
 	{"boxes share a host directory, and what they make there is its owner's", shares, sharesAreCommon},
+	{"a file of a shared directory may be larger than the box", shares, sharesAreLarge},
 	{"programs that run cannot be overwritten, nor process 1 touched (A01)", filesystem, cannotOverwritePrograms},
 	{"a program has no descriptors but the three (A02)", filesystem, onlyThreeDescriptors},
 	{"chroot does not lead out (A04)", filesystem, chrootDoesNotLeadOut},

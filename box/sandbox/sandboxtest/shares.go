@@ -56,6 +56,17 @@ func shareOrRefuse(t *testing.T, r *rig) {
 	}
 }
 
+// sharesAreLarge makes a file in a share that is larger than all that a box has.
+func sharesAreLarge(t *testing.T, r *rig) {
+	b := r.create(t, shared(common(t)), func(s *sandbox.Spec) { s.MemoryBytes, s.ScratchBytes = 64<<20, 16<<20 })
+	if got := run(t, b, "flood", "/mnt/data/large", "80"); got != "wrote all\n" {
+		t.Errorf("a file of 80 MiB: %s", got)
+	}
+	if got := run(t, b, "flood", "/tmp/large", "80"); !strings.HasPrefix(got, "stopped after") {
+		t.Errorf("80 MiB in a scratch directory of 16: %s", got)
+	}
+}
+
 // sharesAreCommon holds two boxes to one directory, and what they make to its owner.
 func sharesAreCommon(t *testing.T, r *rig) {
 	dir := common(t)
