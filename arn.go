@@ -38,21 +38,26 @@ type Reference struct {
 	Qualifier Qualifier
 }
 
-// ParseReference reads a FunctionName member in any of its forms. What the text
-// leaves out comes from home. It checks the form, not that the function exists;
+// ParseReference reads a FunctionName member in any of its forms, which are those of the
+// model's pattern: before the name each of region, account and the word function may be
+// missing, and what looks like one of them is one; a whole ARN has them all. What the text leaves
+// out comes from home. It checks the form, not that the function exists;
 // account or region other than home's stay as written, for the caller to judge.
 func ParseReference(home Scope, text string) (Reference, error) {
 	ref := Reference{ID: FunctionID{Scope: home}}
 	parts := strings.Split(text, ":")
-	switch {
-	case len(parts) >= 7 && parts[0] == "arn" && parts[2] == "lambda" && parts[3] != "" && isAccount(parts[4]) && parts[5] == "function":
-		ref.ID.Region, ref.ID.Account = parts[3], parts[4]
-		parts = parts[6:]
-	case len(parts) >= 3 && parts[1] == "function" && isAccount(parts[0]):
-		ref.ID.Account = parts[0]
-		parts = parts[2:]
-	case len(parts) >= 2 && parts[0] == "function":
-		parts = parts[1:]
+	if len(parts) >= 7 && parts[0] == "arn" && parts[2] == "lambda" && parts[3] != "" && isAccount(parts[4]) && parts[5] == "function" {
+		ref.ID.Region, ref.ID.Account, parts = parts[3], parts[4], parts[6:]
+	} else {
+		if len(parts) > 1 && isRegion(parts[0]) {
+			ref.ID.Region, parts = parts[0], parts[1:]
+		}
+		if len(parts) > 1 && isAccount(parts[0]) {
+			ref.ID.Account, parts = parts[0], parts[1:]
+		}
+		if len(parts) > 1 && parts[0] == "function" {
+			parts = parts[1:]
+		}
 	}
 	if len(parts) > 2 || !IsName(parts[0]) {
 		return Reference{}, fmt.Errorf("%q does not name a function", text)
@@ -82,6 +87,22 @@ func IsName(s string) bool {
 	return true
 }
 
+// isRegion reports whether s has the form of a region: letters, words, and one digit last.
+func isRegion(s string) bool {
+	parts := strings.Split(s, "-")
+	last := parts[len(parts)-1]
+	if len(parts) < 3 || len(last) != 1 || last[0] < '0' || last[0] > '9' {
+		return false
+	}
+	for _, p := range parts[:len(parts)-1] {
+		if p == "" || strings.Trim(p, "abcdefghijklmnopqrstuvwxyz") != "" {
+			return false
+		}
+	}
+	return len(parts[0]) == 2 || parts[0] == "eusc"
+}
+
+// isAccount reports whether s is the number of an account.
 func isAccount(s string) bool {
 	if len(s) != 12 {
 		return false

@@ -17,9 +17,15 @@ func TestAReferenceIsReadInAllItsForms(t *testing.T) {
 		"function:f":                    "111111111111/eu-west-1/f ",
 		"222222222222:function:f":       "222222222222/eu-west-1/f ",
 		"222222222222:function:f:alias": "222222222222/eu-west-1/f alias",
-		"arn:aws:lambda:us-west-2:333333333333:function:f":      "333333333333/us-west-2/f ",
-		"arn:aws:lambda:us-west-2:333333333333:function:f:prod": "333333333333/us-west-2/f prod",
-		"arn:aws-cn:lambda:cn-north-1:333333333333:function:f":  "333333333333/cn-north-1/f ",
+		"222222222222:f":                "222222222222/eu-west-1/f ",
+		"222222222222:f:3":              "222222222222/eu-west-1/f 3",
+		"us-gov-west-1:222222222222:function:f:3": "222222222222/us-gov-west-1/f 3",
+		"eu-west-1:f":  "111111111111/eu-west-1/f ",
+		"222222222222": "111111111111/eu-west-1/222222222222 ",
+		"arn:aws:lambda:home:222222222222:function:us-east-1:live": "222222222222/home/us-east-1 live",
+		"arn:aws:lambda:us-west-2:333333333333:function:f":         "333333333333/us-west-2/f ",
+		"arn:aws:lambda:us-west-2:333333333333:function:f:prod":    "333333333333/us-west-2/f prod",
+		"arn:aws-cn:lambda:cn-north-1:333333333333:function:f":     "333333333333/cn-north-1/f ",
 	} {
 		ref, err := kiln.ParseReference(home, text)
 		if got := ref.ID.String() + " " + string(ref.Qualifier); err != nil || got != want {

@@ -21,6 +21,7 @@ func TestRefusalsThatAreNotRecorded(t *testing.T) {
 	post := func(target, body string) func() reply { return func() reply { return p.do("POST", target, body) } }
 	get := func(target string) func() reply { return func() reply { return p.do("GET", target, "") } }
 	del := func(target string) func() reply { return func() reply { return p.do("DELETE", target, "") } }
+	then := func(first, second func() reply) func() reply { return func() reply { first(); return second() } }
 	with := func(name string, members map[string]any) func() reply {
 		return post("/2015-03-31/functions", request(t, name, members))
 	}
@@ -55,6 +56,11 @@ func TestRefusalsThatAreNotRecorded(t *testing.T) {
 		{"cpu tag", with("bad", map[string]any{"Tags": map[string]string{"kiln:cpu": "fast"}}), 400, "InvalidParameterValueException", "The tag kiln:cpu is strict or burst: fast"},
 		{"sigterm tag", with("bad", map[string]any{"Tags": map[string]string{"kiln:sigterm": "yes"}}), 400, "InvalidParameterValueException", "The tag kiln:sigterm is on or off: yes"},
 		{"debug tag", with("bad", map[string]any{"Tags": map[string]string{"kiln:debug": "9229"}}), 400, "InvalidParameterValueException", "The tag kiln:debug is on or off: 9229"},
+		{"no tags", post("/2017-03-31/tags/"+arn("fn"), `{"Tags":{}}`), 400, "InvalidParameterValueException", "An error occurred and the request cannot be processed."},
+		{"no tag keys", del("/2017-03-31/tags/" + arn("fn")), 400, "ValidationException", "1 validation error detected: Value null at 'tagKeys' failed to satisfy constraint: Member must not be null"},
+		{"a service that is none", post(fn+"/policy", `{"StatementId":"s","Action":"lambda:InvokeFunction","Principal":"invalid.nonaws.com"}`), 400, "InvalidParameterValueException", "The provided principal was invalid. Please check the principal and try again."},
+		{"the policy of no function", del("/2015-03-31/functions/doesnotexist/policy/s"), 404, "ResourceNotFoundException", "No policy found for: " + arn("doesnotexist")},
+		{"the policy of no statement", then(post(fn+"/policy", `{"StatementId":"s","Action":"lambda:InvokeFunction","Principal":"s3.amazonaws.com"}`), del(fn+"/policy/zz")), 404, "ResourceNotFoundException", "Statement zz is not found in resource policy."},
 		{"tags", with("bad", map[string]any{"Tags": map[string]string{"aws:x": "y"}}), 400, "InvalidParameterValueException", "Tag keys that begin with aws: are reserved: aws:x"},
 		{"an alias to two and itself", post(fn+"/aliases", `{"Name":"a","FunctionVersion":"1","RoutingConfig":{"AdditionalVersionWeights":{"1":0.5}}}`), 400, "InvalidParameterValueException", "Invalid function version 1. Function version 1 is already included in routing configuration."},
 		{"an alias to three", post(fn+"/aliases", `{"Name":"a","FunctionVersion":"1","RoutingConfig":{"AdditionalVersionWeights":{"2":0.5,"3":0.1}}}`), 400, "InvalidParameterValueException", "Number of items in AdditionalVersionWeights cannot be greater than 1"},

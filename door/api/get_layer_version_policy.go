@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"kiln"
 	"kiln/door/lambda"
 )
 
@@ -13,7 +14,10 @@ func (s service) GetLayerVersionPolicy(ctx context.Context, in *lambda.GetLayerV
 		return nil, err
 	}
 	v, err := s.o.Catalog.LayerVersion(id, number)
-	if err != nil {
+	switch {
+	case kiln.CodeOf(err) == kiln.NotFound:
+		return nil, &lambda.Error{Code: lambda.ResourceNotFoundException, Message: "Layer version " + id.VersionARN(number) + " does not exist."}
+	case err != nil:
 		return nil, s.fault(ctx, err)
 	}
 	doc := v.PolicyDocument()

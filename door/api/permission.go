@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"kiln"
@@ -137,10 +138,14 @@ func newPermission(in *lambda.AddPermissionRequest, resource string) (*permissio
 	return p, nil
 }
 
-// isService reports whether a principal is the name of a service: labels and dots.
+// serviceDomains are what names of services end in.
+var serviceDomains = []string{".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".amazon.com", ".aws.internal"}
+
+// isService reports whether a principal is the name of a service: labels and dots, and
+// a domain of the platform's.
 func isService(s string) bool {
-	return strings.Contains(s, ".") && !strings.HasPrefix(s, ".") && !strings.HasSuffix(s, ".") &&
-		strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
+	return !strings.HasPrefix(s, ".") && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" &&
+		slices.ContainsFunc(serviceDomains, func(domain string) bool { return strings.HasSuffix(s, domain) })
 }
 
 // errNoPolicy is AWS's answer where a policy is asked for and there is none.

@@ -312,6 +312,11 @@ func situations(t *testing.T) []situation {
 		{notFound + "No policy is associated with the given resource.", get(policy)},
 		{broken + "'*' at 'action'", post(policy, but(layerPermission, "Action", "*"))},
 		{notFound + "Layer version arn:<partition>:lambda:<region>:111111111111:layer:<resource:1>:2 does not exist.", post("/2018-10-31/layers/none/versions/2/policy", layerPermission)},
+		{notFound + "Layer version arn:<partition>:lambda:<region>:111111111111:layer:<resource:1>:2 does not exist.", get("/2018-10-31/layers/none/versions/2/policy")},
+		{notFound + "Layer version arn:<partition>:lambda:<region>:111111111111:layer:<resource:1>:2 does not exist.", del("/2018-10-31/layers/none/versions/2/policy/s1")},
+		{notFound + "Function not found: " + function + "<function-name>:valid-with-$-but-doesnotexist", post(fn+"/policy?Qualifier=valid-with-$-but-doesnotexist", permission)},
+		{notFound + "Function not found: " + function + "<function-name>:42", post(fn+"/policy?Qualifier=42", permission)},
+		{notFound + "Cannot find alias arn: " + function + "<function-name>:alias-doesnotexist", post(fn+"/policy?Qualifier=alias-doesnotexist", permission)},
 		{conflict + "The statement id (s1) provided", then(post(policy, layerPermission), post(policy, layerPermission))},
 		{"PreconditionFailedException 412 The Revision Id provided does not match the latest Revision Id. Call the GetLayerPolicy", post(policy+"?RevisionId=x", but(layerPermission, "StatementId", "s2"))},
 

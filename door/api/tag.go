@@ -94,6 +94,9 @@ func (s service) retag(ctx context.Context, arn string, change func(map[string]s
 
 // TagResource adds tags to a function or a mapping, or gives those it has other values.
 func (s service) TagResource(ctx context.Context, in *lambda.TagResourceRequest) error {
+	if len(in.Tags) == 0 {
+		return invalid(internalText) // the service's answer, though the fault is the caller's
+	}
 	return s.retag(ctx, in.Resource, func(tags map[string]string) {
 		for k, v := range in.Tags {
 			tags[k] = v
