@@ -40,6 +40,7 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 	async := cmd.Flags().Bool("async", false, "hand the event over and do not wait for the function")
 	dryRun := cmd.Flags().Bool("dry-run", false, "only check that the call would be let through")
 	clientContext := cmd.Flags().String("client-context", "", "`JSON` that the function finds in context.client_context")
+	tenant := cmd.Flags().String("tenant", "", "`ID` of the tenant that the call is for, where the function keeps tenants apart")
 	format := outputFlag(w, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		form, err := format()
@@ -50,7 +51,7 @@ stdout; 2 the command line is wrong; 3 the function did not run.`,
 		if err != nil {
 			return err
 		}
-		in := &client.InvocationRequest{FunctionName: args[0], Qualifier: orNil(*qualifier)}
+		in := &client.InvocationRequest{FunctionName: args[0], Qualifier: orNil(*qualifier), TenantId: orNil(*tenant)}
 		if in.Payload, err = readEvent(w, *payload); err != nil {
 			return err
 		}

@@ -94,6 +94,10 @@ func TestAnEnvironmentServesOneTenant(t *testing.T) {
 			check("tenant-0", got)
 			return len(got.All) > 1
 		})
+		code, out, talk := kiln(t, append(s.environ(), "KILN_ACCOUNT="+harness.Account, "KILN_REGION="+harness.Region), "invoke", lang.name, "--tenant", "by hand")
+		if code != 0 || !strings.Contains(strings.ReplaceAll(out, " ", ""), `"tenant":"byhand"`) {
+			t.Errorf("%s by hand: %d %s%s", lang.name, code, out, talk)
+		}
 		_, err := c.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: &lang.name})
 		if name := exceptionOf(t, err); name != "InvalidParameterValueException" {
 			t.Errorf("%s without a tenant: %v", lang.name, err)

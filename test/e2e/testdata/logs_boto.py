@@ -13,8 +13,16 @@ from botocore.exceptions import ClientError
 lam = boto3.client("lambda")
 logs = boto3.client("logs")
 
-CODE = """import json
+CODE = """import json, os, urllib.request
+def logs(action, **members):
+    request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"] + "/", data=json.dumps(members).encode(), headers={
+        "X-Amz-Target": "Logs_20140328." + action, "X-Amz-Security-Token": os.environ["AWS_SESSION_TOKEN"],
+        "Authorization": "AWS4-HMAC-SHA256 Credential=%s/20260101/%s/logs/aws4_request, SignedHeaders=host, Signature=0" % (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_REGION"])})
+    return json.loads(urllib.request.urlopen(request, timeout=60).read() or b"null")
 def handler(event, context):
+    if "make" in event:
+        logs("CreateLogGroup", logGroupName=event["make"])
+        return logs("DescribeLogGroups", logGroupNamePrefix=event["make"])
     for i in range(event.get("lines", 0)):
         print("line %04d" % i)
     if "say" in event:
@@ -199,5 +207,11 @@ refused("ResourceNotFoundException", "The specified log group does not exist.", 
 logs.delete_log_group(logGroupName=GROUP)
 invoke(say="anew")
 assert '"anew"\n' in [e["message"] for e in events()] and len(events()) < 10
+
+# The function asks for itself, from inside.
+made = invoke(make="from-inside")
+assert made["logGroups"][0]["logGroupName"] == "from-inside", made
+assert logs.describe_log_groups(logGroupNamePrefix="from-inside")["logGroups"] == made["logGroups"]
+
 other = boto3.client("logs", aws_access_key_id="222222222222", aws_secret_access_key="x")
 assert other.describe_log_groups()["logGroups"] == []
