@@ -10,6 +10,7 @@ LINT=v2.15.0
 NODES="10 26" # both ends of what the Node.js bootstrap has to run on
 SDK_JS=3.956.0
 DOTNETS="2.1.1007 3.1.1007" # npm packages of SDKs: what the .NET bootstrap is compiled against, and with
+MOTO=5.2.5 # a server that speaks SQS, beside kiln's own
 PIP_PACKAGES="awscli==1.46.3 boto3==1.44.5 botocore==1.44.5 pillow==13.0.0"
 
 try() { # try NAME COMMAND…: three times, then say which step it was
@@ -61,6 +62,13 @@ if [ "$(cat "$cache/venv/packages" 2>/dev/null)" != "$PIP_PACKAGES" ]; then
 	# shellcheck disable=SC2086
 	try "$PIP_PACKAGES" "$cache/venv/bin/pip" install --disable-pip-version-check $PIP_PACKAGES
 	echo "$PIP_PACKAGES" >"$cache/venv/packages"
+fi
+
+if [ "$(cat "$cache/moto/version" 2>/dev/null)" != "$MOTO" ]; then
+	rm -rf "$cache/moto"
+	try "a Python virtual environment for moto" python3 -m venv "$cache/moto"
+	try "moto $MOTO" "$cache/moto/bin/pip" install --disable-pip-version-check "moto[server]==$MOTO"
+	echo "$MOTO" >"$cache/moto/version"
 fi
 
 if [ "$(cat "$cache/nodes/versions" 2>/dev/null)" != "$NODES" ]; then
