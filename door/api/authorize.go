@@ -232,6 +232,9 @@ func (w *wish) fill(c *call, f fields) {
 	}
 	if vpc, ok := f.member("VpcConfig").(*lambda.VpcConfig); ok && vpc != nil {
 		w.Keys["lambda:subnetids"], w.Keys["lambda:securitygroupids"] = vpc.SubnetIds, vpc.SecurityGroupIds
+		if len(vpc.SubnetIds) > 0 {
+			w.Keys["lambda:vpcids"] = []string{kiln.VPCID}
+		}
 	}
 }
 

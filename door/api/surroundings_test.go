@@ -80,3 +80,25 @@ func TestAVPCIsKeptUntilItIsTakenAway(t *testing.T) {
 		p.settle()
 	}
 }
+
+func TestPoliciesSeeInWhichNetworkAFunctionIsPut(t *testing.T) {
+	g := newGuarded(t, surrounded)
+	g.user(account, "root")
+	g.role("any")
+	for name, condition := range map[string]string{
+		"vpc": `{"StringEquals":{"lambda:VpcIds":"` + kiln.VPCID + `"}}`, "subnet": `{"ForAllValues:StringEquals":{"lambda:SubnetIds":["subnet-2"]},"Null":{"lambda:SubnetIds":"false"}}`,
+	} {
+		who := g.user(account, name, `"Action":"lambda:CreateFunction","Resource":"*","Condition":`+condition, `"Action":"iam:PassRole","Resource":"*"`)
+		create := func(function string, vpc any) reply {
+			return who.do("POST", "/2015-03-31/functions", request(t, function, map[string]any{"VpcConfig": vpc}))
+		}
+		if got := create(name, nil); got.status != 403 {
+			t.Errorf("%s: without a network: %d %s", name, got.status, got.body)
+		}
+		wants(t, name, create(name, map[string]any{"SubnetIds": []string{"subnet-2"}, "SecurityGroupIds": []string{"sg-1"}}), 201)
+		other := create(name+"2", map[string]any{"SubnetIds": []string{"subnet-1"}, "SecurityGroupIds": []string{"sg-1"}})
+		if want := map[string]int{"vpc": 201, "subnet": 403}[name]; other.status != want {
+			t.Errorf("%s: in another subnet: %d %s", name, other.status, other.body)
+		}
+	}
+}
