@@ -29,7 +29,7 @@ type written struct {
 // sent comes back as it was sent, in the answer and when it is read, and no member is
 // there that AWS does not send.
 func TestWhatIsWrittenIsReadAgainAndNothingElse(t *testing.T) {
-	p := newPort(t)
+	p := newPort(t, surrounded)
 	p.create("target", nil)
 	for _, l := range []string{"l", "m"} {
 		wants(t, "layer", p.do("POST", "/2018-10-31/layers/"+l+"/versions", text(t, object{"Content": object{"ZipFile": code(t, l)}})), 201)
@@ -52,17 +52,19 @@ func TestWhatIsWrittenIsReadAgainAndNothingElse(t *testing.T) {
 		"LoggingConfig": object{"LogFormat": "JSON", "ApplicationLogLevel": "WARN", "SystemLogLevel": "DEBUG", "LogGroup": "/own/group"},
 		"Layers":        layers(layerARN("m", 1), layerARN("l", 1)), "KMSKeyArn": "arn:aws:kms:eu-west-1:111111111111:key/1",
 		"Code": object{"ZipFile": code(t, "one")}, "Tags": object{"a": "b"},
+		"FileSystemConfigs": []any{object{"Arn": accessPoint, "LocalMountPath": "/mnt/a"}},
 	}
 	second := object{
 		"Role": role + "2", "Handler": "b.c", "Description": "", "Timeout": 8., "MemorySize": 128.,
 		"Environment": object{"Variables": object{}}, "EphemeralStorage": object{"Size": 512.}, "Layers": layers(layerARN("l", 1)),
-		"LoggingConfig": object{"LogFormat": "JSON", "ApplicationLogLevel": "TRACE", "SystemLogLevel": "WARN", "LogGroup": "/other/group"},
+		"FileSystemConfigs": []any{object{"Arn": accessPoint, "LocalMountPath": "/mnt/b"}},
+		"LoggingConfig":     object{"LogFormat": "JSON", "ApplicationLogLevel": "TRACE", "SystemLogLevel": "WARN", "LogGroup": "/other/group"},
 	}
 	for _, w := range []written{
 		{"function", "POST", "/2015-03-31/functions", first, []string{"Code", "Tags"}, fn + "/configuration", "", function, pending, creating},
 		{"its description", "GET", fn, nil, nil, fn, "Configuration", nil, nil, nil},
 		{"configuration", "PUT", fn + "/configuration", second, nil, fn + "/configuration", "", append(function, "FunctionName", "Runtime", "Architectures", "KMSKeyArn"), nil, updating},
-		{"version", "POST", fn + "/versions", object{"Description": "first"}, nil, fn + "/configuration?Qualifier=1", "", append(function, "FunctionName", "Runtime", "Architectures", "KMSKeyArn", "Role", "Handler", "Timeout", "MemorySize", "Environment", "EphemeralStorage", "Layers", "LoggingConfig"), nil, nil},
+		{"version", "POST", fn + "/versions", object{"Description": "first"}, nil, fn + "/configuration?Qualifier=1", "", append(function, "FunctionName", "Runtime", "Architectures", "KMSKeyArn", "Role", "Handler", "Timeout", "MemorySize", "Environment", "EphemeralStorage", "Layers", "LoggingConfig", "FileSystemConfigs"), nil, nil},
 		{"alias", "POST", fn + "/aliases", object{"Name": "live", "FunctionVersion": "1", "Description": "d"}, nil, fn + "/aliases/live", "", []string{"AliasArn", "RevisionId"}, nil, nil},
 		{"alias changed", "PUT", fn + "/aliases/live", object{"FunctionVersion": "$LATEST", "Description": ""}, nil, fn + "/aliases/live", "", []string{"AliasArn", "RevisionId", "Name"}, nil, nil},
 		{"alias back", "PUT", fn + "/aliases/live", object{"FunctionVersion": "1"}, nil, fn + "/aliases/live", "", []string{"AliasArn", "RevisionId", "Name", "Description"}, nil, nil},
