@@ -7,10 +7,10 @@ import (
 )
 
 // An environment costs the server about 15 descriptors (sockets, processes, pipes,
-// control files), and a few more while a program starts in it; the rest is for callers,
+// control files), and a few more while a program starts in it, of which few do at once; the rest is for callers,
 // logs and the store.
 const (
-	descriptorsEach = 18
+	descriptorsEach = 16
 	descriptorsRest = 1024
 )
 

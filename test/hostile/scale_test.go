@@ -19,11 +19,11 @@ import (
 
 // crowdSize is how many environments live at once, and callCount how many calls are
 // made in all.
-func crowdSize() int { return size(300, 1000) }
+func crowdSize() int { return size(300, 1150) }
 func callCount() int { return size(10_000, 100_000) }
 
 func TestHundredsOfEnvironmentsAtOnceAndThenEverythingIsGone(t *testing.T) {
-	p := private(t, harness.Options{Args: []string{"--account-concurrency", "2000"}})
+	p := private(t, harness.Options{Args: []string{"--account-concurrency", "2000", "--max-wait", "2m"}})
 	x := p.trial(t)
 	name := x.attacker(t, "crowd", harness.Timeout(120))
 	n := crowdSize()
