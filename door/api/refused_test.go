@@ -17,7 +17,7 @@ import (
 // obeyed are the members of the requests that change what kiln does. Every other
 // member of the model must be refused as soon as it is not its default.
 var obeyed = map[string]bool{
-	"FunctionName": true, "Runtime": true, "Role": true, "Handler": true, "Code.ZipFile": true, "ZipFile": true, "Description": true, "KMSKeyArn": true,
+	"FunctionName": true, "Runtime": true, "Role": true, "Handler": true, "Code.ZipFile": true, "ZipFile": true, "Description": true, "KMSKeyArn": true, "DeadLetterConfig.TargetArn": true,
 	"Timeout": true, "MemorySize": true, "Publish": true, "Environment.Variables": true, "Tags": true, "Architectures": true,
 	"EphemeralStorage.Size": true, "LoggingConfig.LogGroup": true, "LoggingConfig.LogFormat": true, "LoggingConfig.ApplicationLogLevel": true,
 	"LoggingConfig.SystemLogLevel": true, "RevisionId": true, "DryRun": true,
@@ -210,7 +210,7 @@ var implemented = strings.Fields(`CreateFunction GetFunction GetFunctionConfigur
 	AddPermission RemovePermission GetPolicy PutResourcePolicy GetResourcePolicy DeleteResourcePolicy
 	PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig GetFunctionEventInvokeConfig DeleteFunctionEventInvokeConfig ListFunctionEventInvokeConfigs
 	PutRuntimeManagementConfig GetRuntimeManagementConfig
-	PutFunctionRecursionConfig GetFunctionRecursionConfig TagResource UntagResource ListTags GetAccountSettings InvokeAsync
+	PutFunctionRecursionConfig GetFunctionRecursionConfig TagResource UntagResource ListTags GetAccountSettings InvokeAsync GetFunctionCodeSigningConfig
 	PutProvisionedConcurrencyConfig GetProvisionedConcurrencyConfig DeleteProvisionedConcurrencyConfig ListProvisionedConcurrencyConfigs
 	CreateEventSourceMapping GetEventSourceMapping ListEventSourceMappings UpdateEventSourceMapping DeleteEventSourceMapping
 	InvokeWithResponseStream CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig ListFunctionUrlConfigs`)

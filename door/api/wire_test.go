@@ -125,6 +125,7 @@ func TestRecordedRequestsAreUnderstood(t *testing.T) {
 		{"GetProvisionedConcurrencyConfig", []string{"__FunctionName__", "f", "__Qualifier__", "live"}, "", 200, "RequestedProvisionedConcurrentExecutions"},
 		{"ListProvisionedConcurrencyConfigs", []string{"__FunctionName__", "f"}, "Marker", 200, "ProvisionedConcurrencyConfigs"},
 		{"DeleteProvisionedConcurrencyConfig", []string{"__FunctionName__", "f", "__Qualifier__", "live"}, "", 204, ""},
+		{"GetFunctionCodeSigningConfig", []string{"__FunctionName__", "f"}, "", 200, "FunctionName"},
 		{"InvokeAsync", []string{"__FunctionName__", "f", "__InvokeArgs__", "{}"}, "", 202, "Status"},
 		{"PutFunctionRecursionConfig", []string{"__FunctionName__", "f"}, "", 200, "RecursiveLoop"},
 		{"GetFunctionRecursionConfig", []string{"__FunctionName__", "f"}, "", 200, "RecursiveLoop"},
