@@ -23,13 +23,14 @@ func checkPayload(p []byte) error {
 	if text, at := c.check(); text != "" {
 		line, column := position(p, at)
 		return &lambda.Error{Code: lambda.InvalidRequestContentException, Message: fmt.Sprintf(
-			"Could not parse request body into json: Could not parse payload into json: %s\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: %d, column: %d]",
+			"Could not parse request body into json: Could not parse payload into json: %s\n at [Source: "+redacted+"; line: %d, column: %d]",
 			text, line, column)}
 	}
 	return nil
 }
 
 const (
+	redacted    = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)"
 	valueTokens = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 	wantValue   = "expected a valid value " + valueTokens
 )
@@ -304,9 +305,31 @@ func (c *payloadChecker) unexpectedEnd() (string, int) {
 	case c.depth == 0:
 		return "Unexpected end-of-input: no JSON value", len(c.p)
 	case c.inObject():
-		return "Unexpected end-of-input: expected close marker for Object", len(c.p)
+		return "Unexpected end-of-input: expected close marker for Object" + c.began(), len(c.p)
 	}
-	return "Unexpected end-of-input: expected close marker for Array", len(c.p)
+	return "Unexpected end-of-input: expected close marker for Array" + c.began(), len(c.p)
+}
+
+// began says where the innermost bracket is that is still open. All before the end is
+// known to be right, so that the text is read again for its brackets only.
+func (c *payloadChecker) began() string {
+	var open []int
+	for i := 0; i < len(c.p); i++ {
+		switch c.p[i] {
+		case '{', '[':
+			open = append(open, i)
+		case '}', ']':
+			open = open[:len(open)-1]
+		case '"':
+			for i++; c.p[i] != '"'; i++ {
+				if c.p[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	line, column := position(c.p, open[len(open)-1])
+	return fmt.Sprintf(" (start marker at [Source: "+redacted+"; line: %d, column: %d])", line, column)
 }
 
 // describe shows the character that p begins with.

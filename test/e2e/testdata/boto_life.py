@@ -55,6 +55,9 @@ assert got["Configuration"]["Timeout"] == 7 and got["Tags"] == {"team": "a"}, go
 
 one = client.publish_version(FunctionName="boto")
 assert one["Version"] == "1", one
+client.get_waiter("published_version_active").wait(FunctionName="boto", Qualifier="1")
+client.get_waiter("function_active").wait(FunctionName="boto")
+client.get_waiter("function_updated").wait(FunctionName="boto")
 assert client.publish_version(FunctionName="boto")["Version"] == "1", "nothing changed, so no new version"
 client.create_alias(FunctionName="boto", Name="live", FunctionVersion="1")
 assert call("boto", {}, Qualifier="live")[0]["ExecutedVersion"] == "1"
