@@ -78,7 +78,7 @@ var rooms = map[string][]string{
 	"cmd/kiln": {
 		"", "telemetry", "telemetry/logs", "client", "internal/pack", "internal/watch", "back/sqlite", "back/sealed", "back/blobdir", "back/s3code", "back/source/sqs",
 		"box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/sandbox/uplink", "box/sandbox/process", "box/environment", "box/runtimes", "box/runtimes/gorpc", "box/rootfs", "box/image",
-		"engine/async", "engine/catalog", "engine/dispatch", "engine/mapping", "engine/queues", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/services/iam", "door/services/logs", "door/services/sqs", "door/services/sts", "door/console", "door/url",
+		"engine/async", "engine/catalog", "engine/dispatch", "engine/mapping", "engine/queues", "engine/worker", "door/api", "door/auth", "door/auth/accounts", "door/auth/policy", "door/services/iam", "door/services/logs", "door/services/sqs", "door/services/sts", "door/console", "door/url",
 	},
 	"bench": {"", "client", "telemetry", "box/sandbox", "box/sandbox/linux", "box/sandbox/network", "box/environment", "box/runtimes", "box/rootfs"},
 }

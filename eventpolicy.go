@@ -12,6 +12,9 @@ type EventPolicy struct {
 	OnSuccess  string // ARN of who is told; "" is nobody
 	OnFailure  string
 	Modified   time.Time
+	// DeadLetters is the ARN of the queue that gets the events themselves which are given
+	// up, "" for none: a setting of the function, whatever the qualifier.
+	DeadLetters string
 	// Off is that the function's reserved concurrency is 0: its events are given up
 	// untried.
 	Off bool

@@ -65,6 +65,9 @@ type Config struct {
 	FileSystem FileSystemUse
 	// VPC has the network of the server that the function is in.
 	VPC VPCUse
+	// DeadLetters is the ARN of the queue that events go to which were given up; "" is none.
+	// That of $LATEST counts for all versions.
+	DeadLetters string
 	// PerTenant keeps tenants apart: every call names one, and no environment ever serves
 	// two. It is set when the function is made and never changes.
 	PerTenant bool

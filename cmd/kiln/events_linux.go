@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"strings"
 
 	"kiln"
 	"kiln/back/sqlite"
@@ -30,7 +31,7 @@ func (s *stack) openQueue(ctx context.Context, dataDir string) (err error) {
 func (s *stack) startEvents(ctx context.Context) (err error) {
 	told := &functionDestination{open: make(chan struct{}), may: s.mayDeliver}
 	s.events, err = async.Start(ctx, async.Options{
-		Queue: s.queue, Invoker: s.dispatch, Settings: s.catalog, Destination: told, Running: s.config.AccountConcurrency, Logger: s.log,
+		Queue: s.queue, Invoker: s.dispatch, Settings: s.catalog, Destination: destinations{told, queueDestination{s}}, DeadLetters: queueDestination{s}, Running: s.config.AccountConcurrency, Logger: s.log,
 	})
 	if err != nil {
 		return err
@@ -55,14 +56,28 @@ func (d eventsDoor) Enqueue(ctx context.Context, inv *kiln.Invocation) error {
 	})
 }
 
+// destinations gives records to what their ARN names.
+type destinations struct {
+	functions *functionDestination
+	queues    queueDestination
+}
+
+var _ async.Destination = destinations{}
+
+// Deliver is async.Destination.
+func (d destinations) Deliver(ctx context.Context, arn string, from *async.Event, r async.Record) error {
+	if strings.HasPrefix(arn, "arn:aws:sqs:") {
+		return d.queues.Deliver(ctx, arn, from, r)
+	}
+	return d.functions.Deliver(ctx, arn, from, r)
+}
+
 // functionDestination gives records to functions, as events.
 type functionDestination struct {
 	open   chan struct{} // closed when runner is there: what is in the queue runs at once
 	runner *async.Runner
 	may    func(from *async.Event, to kiln.Reference) error // nil, or why the record must not be given there
 }
-
-var _ async.Destination = (*functionDestination)(nil)
 
 // Deliver is async.Destination.
 func (d *functionDestination) Deliver(ctx context.Context, arn string, from *async.Event, r async.Record) error {

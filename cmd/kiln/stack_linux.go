@@ -170,7 +170,7 @@ func openStack(ctx context.Context, c *config, o stackOptions, log *slog.Logger)
 	gate := &urlGate{}
 	s.api = api.New(api.Options{
 		Catalog: catalogDoor{s.catalog}, Invoker: s.dispatch, Logs: s.logsDoor(), Runtimes: runtimesDoor{s.runtimes}, Images: s.images,
-		Environments: s.environments, Events: eventsDoor{s}, Mappings: s.mappings, Account: s.account, Doctor: s.doctor(), Ready: o.ready,
+		Environments: s.environments, Events: eventsDoor{s}, Queues: s.queues(), Mappings: s.mappings, Account: s.account, Doctor: s.doctor(), Ready: o.ready,
 		URLs: urlDoor{url.New(url.Options{Functions: s.catalog, Invoker: s.dispatch, Gate: gate, Logger: log})}, URLDomain: c.URLDomain,
 		Auth: s.gate, Accounts: s.accounts, Services: s.neighbours(),
 		Version: versionText(), Listen: c.Listen, Hosts: c.AllowHost, FileSystems: c.FileSystems, Networks: c.Networks, Logger: log,

@@ -68,6 +68,9 @@ func listed(v *kiln.Version, q kiln.Qualifier) *lambda.FunctionConfiguration {
 		out.TenancyConfig = &lambda.TenancyConfig{TenantIsolationMode: text(lambda.TenantIsolationModePerTenant)}
 	}
 	out.KMSKeyArn = present(c.KMSKey)
+	if c.DeadLetters != "" {
+		out.DeadLetterConfig = &lambda.DeadLetterConfig{TargetArn: &c.DeadLetters}
+	}
 	if c.Environment != nil {
 		out.Environment = &lambda.EnvironmentResponse{Variables: c.Environment}
 	}

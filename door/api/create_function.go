@@ -78,6 +78,9 @@ func (s service) newFunction(c *call, in *lambda.CreateFunctionRequest) (NewFunc
 		Environment:  vars,
 	}
 	cfg.KMSKey = value(in.KMSKeyArn)
+	if err = s.deadLetters(&cfg, c.Scope, in.DeadLetterConfig); err != nil {
+		return NewFunction{}, err
+	}
 	cfg.PerTenant = in.TenancyConfig != nil // the one mode that there is, as the model has checked
 	set(&cfg)
 	if in.EphemeralStorage != nil {

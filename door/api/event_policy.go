@@ -127,7 +127,12 @@ func (s service) destinations(id kiln.FunctionID, to *lambda.DestinationConfig) 
 		}
 		switch parts[2] {
 		case "lambda":
-		case "sqs", "sns", "events", "s3":
+		case "sqs":
+			if err := s.standardQueue(id.Scope, arn); err != nil {
+				return err
+			}
+			continue
+		case "sns", "events", "s3":
 			return unsupported("destinations of the service " + parts[2])
 		default:
 			return invalid("The provided destination config " + describeDestinations(to) + " is invalid.")

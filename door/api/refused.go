@@ -25,11 +25,10 @@ func runtimeARN(name *string) ask {
 
 // settings are the members that CreateFunction and UpdateFunctionConfiguration have
 // in common and that kiln does not obey.
-func settings(vpc *lambda.VpcConfig, dlq *lambda.DeadLetterConfig, tracing *lambda.TracingConfig,
+func settings(vpc *lambda.VpcConfig, tracing *lambda.TracingConfig,
 	files []lambda.FileSystemConfig, snap *lambda.SnapStart, durable *lambda.DurableConfig) []ask {
 	return []ask{
 		{"VpcConfig with Ipv6AllowedForDualStack", vpc != nil && value(vpc.Ipv6AllowedForDualStack)},
-		{"DeadLetterConfig", dlq != nil && value(dlq.TargetArn) != ""},
 		{"TracingConfig with Mode Active", tracing != nil && other(tracing.Mode, lambda.TracingModePassThrough)},
 		{"FileSystemConfigs with S3FilesConfig", slices.ContainsFunc(files, func(f lambda.FileSystemConfig) bool { return f.S3FilesConfig != nil })},
 		{"SnapStart with ApplyOn PublishedVersions", snap != nil && other(snap.ApplyOn, lambda.SnapStartApplyOnNone)},
@@ -47,7 +46,7 @@ func source(mode, kms *string) []ask {
 
 // refuseCreate refuses what CreateFunction asks for and kiln would not obey.
 func refuseCreate(in *lambda.CreateFunctionRequest) error {
-	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
+	asks := settings(in.VpcConfig, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
 	asks = append(asks,
 		runtimeARN(in.Runtime),
 		ask{"PublishTo", in.PublishTo != nil},
@@ -66,7 +65,7 @@ func refuseUpdate(in *lambda.UpdateFunctionConfigurationRequest) error {
 	if in.CapacityProviderConfig != nil {
 		return invalid("CapacityProviderConfig isn't supported for Lambda Default functions.")
 	}
-	asks := settings(in.VpcConfig, in.DeadLetterConfig, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
+	asks := settings(in.VpcConfig, in.TracingConfig, in.FileSystemConfigs, in.SnapStart, in.DurableConfig)
 	return refuse(append(asks, runtimeARN(in.Runtime)))
 }
 

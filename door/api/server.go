@@ -26,6 +26,7 @@ type Options struct {
 	URLs         URLs
 	URLDomain    string // under which function URLs are; "" is localhost
 	Environments func() []EnvironmentInfo
+	Queues       Queues                   // nil: there are none that records could go to
 	Events       Enqueuer                 // nil: events are refused
 	Mappings     Mappings                 // nil: there are no event source mappings
 	Account      func(kiln.Scope) Account // nil: GetAccountSettings is not served

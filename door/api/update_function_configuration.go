@@ -31,6 +31,9 @@ func (s service) UpdateFunctionConfiguration(ctx context.Context, in *lambda.Upd
 		}
 		set(&c.Description, in.Description)
 		set(&c.KMSKey, in.KMSKeyArn)
+		if err := s.deadLetters(c, id.Scope, in.DeadLetterConfig); err != nil {
+			return err
+		}
 		set(&c.Runtime, in.Runtime)
 		set(&c.Handler, in.Handler)
 		set(&c.Role, in.Role)

@@ -73,12 +73,19 @@ type Destination interface {
 	Deliver(ctx context.Context, arn string, from *Event, r Record) error
 }
 
+// DeadLetters takes events that were given up, as they were.
+type DeadLetters interface {
+	// Bury hands an event to the thing with an ARN. Its errors are those of Deliver.
+	Bury(ctx context.Context, arn string, e *Event, r Record) error
+}
+
 // Options is what a Runner is made of.
 type Options struct {
 	Queue       Queue
 	Invoker     Invoker
 	Settings    Settings
 	Destination Destination
+	DeadLetters DeadLetters // nil: there are none
 	// Running bounds the events that run at once, and Lane those of one function; 0 is
 	// 1,000 and 100.
 	Running, Lane int

@@ -329,17 +329,32 @@ func (p *pump) invoke(e *Event) (result, *kiln.Outcome) {
 	return refused, nil
 }
 
-// finish tells the destination, if there is one, and then forgets the event. While the
-// destination cannot take the record, the event keeps its place among those that run;
-// only the end of the process makes the function run again for it.
+// finish tells the destination, buries the event that was given up, each if there is a
+// place for it, and then forgets the event. While that place cannot take it, the event
+// keeps its place among those that run; only the end of the process makes the function
+// run again for it.
 func (p *pump) finish(ctx context.Context, e *Event, h Head, policy kiln.EventPolicy, rec Record) error {
 	arn := policy.OnFailure
 	if rec.Condition == Success {
 		arn = policy.OnSuccess
 	}
 	rec.At = time.Now()
+	if err := p.deliver(ctx, arn, e, rec, p.o.Destination.Deliver); err != nil {
+		return err
+	}
+	if rec.Condition != Success && p.o.DeadLetters != nil {
+		if err := p.deliver(ctx, policy.DeadLetters, e, rec, p.o.DeadLetters.Bury); err != nil {
+			return err
+		}
+	}
+	return p.o.Queue.Drop(ctx, e.Function, h)
+}
+
+// deliver hands over what became of an event, again and again while that may help. An
+// error is that the process ends before.
+func (p *pump) deliver(ctx context.Context, arn string, e *Event, rec Record, to func(context.Context, string, *Event, Record) error) error {
 	for n := 1; arn != ""; n++ {
-		err := p.o.Destination.Deliver(ctx, arn, e, rec)
+		err := to(ctx, arn, e, rec)
 		if err == nil {
 			break
 		}
@@ -354,7 +369,7 @@ func (p *pump) finish(ctx context.Context, e *Event, h Head, policy kiln.EventPo
 			return fmt.Errorf("destination %s: %w", arn, err)
 		}
 	}
-	return p.o.Queue.Drop(ctx, e.Function, h)
+	return nil
 }
 
 // passing reports whether what went wrong may be over some time later.

@@ -58,6 +58,7 @@ func (c *Catalog) EventPolicy(id kiln.FunctionID, q kiln.Qualifier) (kiln.EventP
 	if t := p.turnouts[qualified(q)]; t != nil {
 		out = *t.policy
 	}
+	out.DeadLetters = p.latest.version.Config.DeadLetters
 	out.Off = p.fn.Reserved != nil && *p.fn.Reserved == 0
 	return out, nil
 }

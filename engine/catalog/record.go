@@ -30,7 +30,7 @@ const (
 	// format is what this program writes and the highest that it reads. It grows
 	// with every member that is added to a record: an older program would read over
 	// the member and lose it with its next write.
-	format = 7
+	format = 8
 )
 
 func functionKey(id kiln.FunctionID) string { return "f/" + id.String() }
@@ -94,6 +94,7 @@ type content struct {
 	KMSKey       string            `json:"kmsKey,omitempty"`
 	CPUMode      string            `json:"cpuMode,omitempty"`
 	PerTenant    bool              `json:"perTenant,omitempty"`
+	DeadLetters  string            `json:"deadLetters,omitempty"`
 	Logging      logging           `json:"logging,omitzero"`
 	FileSystem   fileSystem        `json:"fileSystem,omitzero"`
 	VPC          vpc               `json:"vpc,omitzero"`
@@ -159,7 +160,7 @@ func contentOf(v *kiln.Version) content {
 	c := v.Config
 	return content{
 		Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
+		StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug, KMSKey: c.KMSKey, PerTenant: c.PerTenant, DeadLetters: c.DeadLetters,
 		Logging: logging(c.Logging), Layers: layersOf(c.Layers), FileSystem: fileSystem(c.FileSystem), VPC: vpc(c.VPC),
 		PackageType: c.PackageType, Image: image(c.Image), Reference: v.Package.Image, Resolved: v.Package.ImageResolved,
 		SHA256: v.Package.SHA256, Size: v.Package.Size, Unzipped: v.Package.UnzippedSize,
@@ -171,7 +172,7 @@ func (c content) version(id kiln.FunctionID, number int) *kiln.Version {
 		Function: id, Number: number,
 		Config: kiln.Config{
 			Description: c.Description, Runtime: c.Runtime, Handler: c.Handler, Role: c.Role, Timeout: c.Timeout, MemoryMB: c.MemoryMB,
-			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug, KMSKey: c.KMSKey, PerTenant: c.PerTenant,
+			StorageMB: c.StorageMB, Architecture: c.Architecture, Environment: c.Environment, LogGroup: c.LogGroup, NoOutbound: c.NoOutbound, CPUMode: c.CPUMode, SigTERM: c.SigTERM, Debug: c.Debug, KMSKey: c.KMSKey, PerTenant: c.PerTenant, DeadLetters: c.DeadLetters,
 			Logging: kiln.Logging(c.Logging), Layers: layerUses(c.Layers), FileSystem: kiln.FileSystemUse(c.FileSystem), VPC: kiln.VPCUse(c.VPC),
 			PackageType: c.PackageType, Image: kiln.ImageConfig(c.Image),
 		},

@@ -366,7 +366,7 @@ func TestASweepSparesAPackageOnItsWayIntoTheBook(t *testing.T) {
 
 func TestABookOfANewerKilnIsRefused(t *testing.T) {
 	for name, records := range map[string][]catalog.Write{
-		"a newer format":              {{Key: "format", Value: []byte("8")}},
+		"a newer format":              {{Key: "format", Value: []byte("9")}},
 		"no format":                   {{Key: "f/000000000000/us-east-1/f", Value: []byte(`{"created":"2026-01-01T00:00:00Z"}`)}},
 		"a broken format":             {{Key: "format", Value: []byte("x")}},
 		"an unknown key":              {{Key: "format", Value: []byte("1")}, {Key: "z/1/2/3", Value: []byte("{}")}},
