@@ -33,7 +33,8 @@ func (s *stack) openMappings() {
 func (s *stack) sqs() sqs.Options {
 	switch s.config.SQSEndpoint {
 	case "":
-		return sqs.Options{Endpoint: "http://localhost", Transport: inProcess{s}, Credentials: s.mappingCredentials}
+		return sqs.Options{Endpoint: "http://localhost", Transport: inProcess{s}, Credentials: s.mappingCredentials,
+			Address: func(_, account, name string) string { return "http://localhost/" + account + "/" + name }}
 	case "aws":
 		return sqs.Options{}
 	}
@@ -81,7 +82,7 @@ func (s *stack) mayRead(m *kiln.Mapping, v *kiln.Version) error {
 	for _, action := range []string{"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"} {
 		err := s.gate.Judge(auth.Identity{Scope: m.Scope, Principal: caller.ARN, Caller: caller}, nil, auth.Act{Action: "sqs:" + action, Resource: m.Source, Owner: owner})
 		if err != nil {
-			return &kiln.Error{Code: kiln.Invalid, Message: "The provided execution role does not have permissions to call " + action + " on SQS", Err: err}
+			return &kiln.Error{Code: kiln.Invalid, Message: "The provided execution role does not have permissions to call " + action + " on SQS", Err: errors.New(err.Error())} // the refusal is not the caller's
 		}
 	}
 	return nil

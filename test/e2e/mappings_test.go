@@ -425,3 +425,31 @@ func TestOneMappingDoesNotWaitForAnother(t *testing.T) {
 		t.Errorf("got %v %v", list, err)
 	}
 }
+
+func TestAMappingReadsWhatTheRoleOfItsFunctionMayRead(t *testing.T) {
+	py := needPython(t)
+	pythonClient(t)
+	s := start(t, "--auth", "on")
+	root := rootKey(t, s)
+	c := root.client(s)
+	create(t, c, "f", py, "app.handler", zipOf(t, file{Name: "app.py", Text: batched}), asRole("arn:aws:iam::"+homeAccount+":role/kiln"), timeout(3))
+	q := &queues{sqs.New(sqs.Options{Region: harness.Region, BaseEndpoint: &s.URL, Credentials: credentials.NewStaticCredentialsProvider(root.id, root.secret, "")}), t, s, nil}
+	url, source := q.queue("work", nil)
+	in := &lambda.CreateEventSourceMappingInput{FunctionName: aws.String("f"), EventSourceArn: &source}
+	_, err := c.CreateEventSourceMapping(t.Context(), in)
+	if code, message := apiError(t, err); code != "InvalidParameterValueException" || message != "The provided execution role does not have permissions to call ReceiveMessage on SQS" {
+		t.Errorf("a role that may not read: %s %s", code, message)
+	}
+	cmd := exec.CommandContext(within(t, time.Minute), "../../.cache/venv/bin/aws", "iam", "put-role-policy", "--role-name", "kiln", "--policy-name", "work", "--policy-document",
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:GetQueueAttributes"],"Resource":"`+source+`"}]}`)
+	cmd.Env = root.environ(s)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	order(t, c, in)
+	q.send(url, "hello")
+	eventually(t, time.Minute, "the message was taken", func() bool { return q.left(url) == "0+0" })
+	if _, log, _ := kiln(t, root.environ(s), "logs", "f", "--region", harness.Region); !strings.Contains(log, `"body": "hello"`) {
+		t.Errorf("the function said %s", log)
+	}
+}

@@ -30,6 +30,9 @@ import (
 type Options struct {
 	// Endpoint is the URL of a server that speaks SQS; "" is AWS's own.
 	Endpoint string
+	// Address gives the URL of a queue by the rule that the server has for it; nil asks the
+	// server, which takes a permission that roles for mappings do not have on AWS.
+	Address func(region, account, name string) string
 	// Transport is the way to it; nil is the network.
 	Transport http.RoundTripper
 	// Credentials gives what requests for a mapping are signed with; nil looks for the
@@ -103,12 +106,12 @@ func (s *Source) open(ctx context.Context, m *kiln.Mapping) (*queue, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	where, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name, QueueOwnerAWSAccountId: &account})
+	url, err := s.address(ctx, client, region, account, name)
 	if err != nil {
 		return nil, s.refusal(err)
 	}
 	about, err := client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
-		QueueUrl: where.QueueUrl, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameVisibilityTimeout},
+		QueueUrl: &url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameVisibilityTimeout},
 	})
 	if err != nil {
 		return nil, s.refusal(err)
@@ -118,9 +121,24 @@ func (s *Source) open(ctx context.Context, m *kiln.Mapping) (*queue, error) {
 		return nil, kiln.Errorf(kiln.Unavailable, "The server of the queue does not say for how long its messages are hidden.")
 	}
 	return &queue{
-		source: s, client: client, url: aws.ToString(where.QueueUrl), arn: m.Source, region: region,
+		source: s, client: client, url: url, arn: m.Source, region: region,
 		ordered: strings.HasSuffix(name, ".fifo"), hold: time.Duration(seconds) * time.Second, documents: len(m.Filters) > 0,
 	}, nil
+}
+
+// address gives the URL of a queue.
+func (s *Source) address(ctx context.Context, client *sqs.Client, region, account, name string) (string, error) {
+	switch {
+	case s.o.Address != nil:
+		return s.o.Address(region, account, name), nil
+	case s.o.Endpoint == "" && !strings.HasPrefix(region, "cn-"):
+		return "https://sqs." + region + ".amazonaws.com/" + account + "/" + name, nil
+	}
+	out, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name, QueueOwnerAWSAccountId: &account})
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(out.QueueUrl), nil
 }
 
 // client makes a client that signs as a mapping may.
