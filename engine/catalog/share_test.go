@@ -414,8 +414,8 @@ func TestABookOfAnOlderKilnIsMarkedAsOneOfThisKiln(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.open(t)
-	if got := string(format().Value); got != "7" {
-		t.Errorf("the book has format %s, want 7: an older kiln would lose what this one writes", got)
+	if got := string(format().Value); got != "8" {
+		t.Errorf("the book has format %s, want 8: an older kiln would lose what this one writes", got)
 	}
 	if v, err := r.Version(named("f"), ""); err != nil || !v.Config.NoOutbound || v.Config.CPUMode != kiln.CPUStrict || !v.Config.SigTERM || !v.Config.Debug || !v.Config.PerTenant || v.Config.Logging != cfg.Logging {
 		t.Errorf("got %+v, %v: it may open connections, or runs, ends or logs otherwise", v, err)
