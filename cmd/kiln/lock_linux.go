@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // lock is the right to use a data directory. The kernel gives it back when the
@@ -32,7 +33,12 @@ func takeLock(dir string) (*lock, error) {
 	if err != nil {
 		return nil, platformf("choose another with --data-dir", "data directory: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for began := time.Now(); errors.Is(err, syscall.EWOULDBLOCK) && isOver(readHolder(f)) && time.Since(began) < lettingGo; {
+		time.Sleep(10 * time.Millisecond)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
 		defer f.Close()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, platformf("", "lock %s: %w", f.Name(), err)
@@ -40,6 +46,15 @@ func takeLock(dir string) (*lock, error) {
 		return nil, &heldError{dir, readHolder(f)}
 	}
 	return &lock{f}, nil
+}
+
+// lettingGo is how long a process that was killed may still hold its lock: a child that
+// it was about to start has it until it executes.
+const lettingGo = 5 * time.Second
+
+// isOver reports whether the process that took a directory has ended.
+func isOver(h holder) bool {
+	return h.PID > 0 && errors.Is(syscall.Kill(h.PID, 0), syscall.ESRCH)
 }
 
 // say writes who has the directory.

@@ -120,13 +120,13 @@ func TestDevReloadsANodeFunctionAndItsModules(t *testing.T) {
 	needNode(t)
 	s := start(t)
 	c := s.client()
-	dir := write(t, map[string]string{"index.mjs": "import { word } from './lib/word.mjs';\nexport const handler = async () => word;\n", "lib/word.mjs": "export const word = 'one';\n"})
+	dir := write(t, map[string]string{"index.mjs": "import { word } from './word.mjs';\nexport const handler = async () => word;\n", "word.mjs": "export const word = 'one';\n"})
 	dev := begin(t, "", ours(s), "dev", dir, "--name", "modules")
 	hears(t, dev, "save a file")
 	if got := answer(t, c, "modules", `{}`); got != `"one"` {
 		t.Fatal(got)
 	}
-	save(t, filepath.Join(dir, "lib"), "word.mjs", "export const word = 'two';\n")
+	save(t, dir, "word.mjs", "export const word = 'two';\n")
 	hears(t, dev, "reloaded in")
 	if got := answer(t, c, "modules", `{}`); got != `"two"` {
 		t.Error(got)
