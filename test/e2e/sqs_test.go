@@ -171,7 +171,7 @@ func TestMessagesThatWereAcceptedSurviveKillsOfTheServer(t *testing.T) {
 		}
 		work.Go(func() {
 			for {
-				out, err := c.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 2})
+				out, err := c.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 2, VisibilityTimeout: 2})
 				if err != nil {
 					return
 				}
