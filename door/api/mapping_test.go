@@ -109,7 +109,7 @@ func TestMappingsAreMadeChangedAndDeleted(t *testing.T) {
 	} {
 		refused(t, body, p.do("POST", all, body), 400, "InvalidParameterValueException", want)
 	}
-	refused(t, "no function", p.do("POST", all, `{"FunctionName":"no","EventSourceArn":"`+queueARN+`"}`), 404, "ResourceNotFoundException", "Function does not exist")
+	refused(t, "no function", p.do("POST", all, `{"FunctionName":"no","EventSourceArn":"`+queueARN+`"}`), 400, "InvalidParameterValueException", "Function does not exist")
 	refused(t, "no mapping", p.do("GET", all+"/0a0a0a0a-1b1b-4c4c-8d8d-0e0e0e0e0e0e", ""), 404, "ResourceNotFoundException", "The resource you requested does not exist.")
 
 	changed := wants(t, "update", p.do("PUT", all+"/"+id, `{"BatchSize":100,"MaximumBatchingWindowInSeconds":5,"FilterCriteria":{"Filters":[{"Pattern":"{\"body\":[1]}"}]},

@@ -132,7 +132,7 @@ func (x *Manager) check(ctx context.Context, m *kiln.Mapping) error {
 	}
 	v, err := x.o.Book.Version(m.Function, m.Qualifier)
 	if kiln.CodeOf(err) == kiln.NotFound {
-		return kiln.Errorf(kiln.NotFound, "Function does not exist")
+		return kiln.Errorf(kiln.Invalid, "Function does not exist")
 	}
 	if err != nil {
 		return err
