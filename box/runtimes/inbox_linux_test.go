@@ -142,18 +142,9 @@ func openData(t testing.TB) string {
 	return dir
 }
 
-// fetchesForReal leaves out a test that asks a public server, in short runs.
-func fetchesForReal(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("needs the network: it fetches from a public server")
-	}
-}
-
 // TestPythonComesFromThisMachinesDebianMirror fetches for real, where this machine's
 // apt has a source of Debian that answers.
 func TestPythonComesFromThisMachinesDebianMirror(t *testing.T) {
-	fetchesForReal(t)
 	b := newBoxes(t)
 	identifier := "python3.13"
 	if other := os.Getenv("KILN_TEST_DEBIAN_RUNTIME"); other != "" {

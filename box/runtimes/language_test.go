@@ -157,3 +157,6 @@ func (l *language) atLeast(major, minor int) bool {
 	fmt.Sscanf(l.version, "%d.%d", &a, &b)
 	return a > major || a == major && b >= minor
 }
+
+// dotnetModules is where make test puts the SDKs of .NET Core.
+const dotnetModules = "../../.cache/dotnet/node_modules"

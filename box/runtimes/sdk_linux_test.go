@@ -63,7 +63,6 @@ func endsBook(t *testing.T, b *boxes, family string, major, minor int) *runtimes
 
 // TestBoto3IsInPythonsRuntimesOnceItWasAdded fetches it through this machine's pip.
 func TestBoto3IsInPythonsRuntimesOnceItWasAdded(t *testing.T) {
-	fetchesForReal(t)
 	b := newBoxes(t)
 	book := endsBook(t, b, "python", 3, 8)
 	before := readyOf(t, book, "python")
@@ -134,7 +133,6 @@ print(boto3.__version__)
 // TestTheSDKForJavaScriptIsInNodesRuntimesOnceItWasAdded fetches it through this
 // machine's npm.
 func TestTheSDKForJavaScriptIsInNodesRuntimesOnceItWasAdded(t *testing.T) {
-	fetchesForReal(t)
 	b := newBoxes(t)
 	book := endsBook(t, b, "nodejs", 10, 0)
 	before := readyOf(t, book, "nodejs")

@@ -1,3 +1,7 @@
+//go:build !windows
+
+// The tools are scripts, which need a shell.
+
 package pack_test
 
 import (
@@ -6,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -126,9 +129,6 @@ func TestAHandlerOfJavaIsNamedWhereTheChoiceIsOne(t *testing.T) {
 // tool puts a program of the given text first on the PATH.
 func tool(t *testing.T, name, text string) {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("needs a shell: the tool is a script")
-	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text), 0o755); err != nil {
 		t.Fatal(err)

@@ -29,9 +29,6 @@ end
 // TestJavaAndRubyAreFetchedAndRun fetches interpreters that this machine does not have,
 // as roots of Debian packages, and runs functions on them in boxes.
 func TestJavaAndRubyAreFetchedAndRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs the network: it fetches from a public server")
-	}
 	_, javac := javas(t)
 	data := t.TempDir()
 	var fetched []string

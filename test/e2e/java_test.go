@@ -270,3 +270,12 @@ func TestTheInterfacesOfTheRuntimeAreThoseOfAWS(t *testing.T) {
 		t.Errorf("only %d classes were compared", checked)
 	}
 }
+
+// needJDK fails where no Java can be compiled and run.
+func needJDK(t testing.TB) {
+	t.Helper()
+	if _, err := exec.LookPath("javac"); err != nil {
+		t.Fatal("no javac on the PATH; make test installs openjdk-17-jdk-headless")
+	}
+	javas(t)
+}

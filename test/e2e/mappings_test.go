@@ -48,7 +48,7 @@ func moto(t testing.TB) (endpoint string) {
 		_, err = os.Stat(program)
 	}
 	if err != nil {
-		t.Skipf("needs moto's server (test/setup.sh installs it): %v", err)
+		t.Fatalf("needs moto's server, which make test installs: %v", err)
 	}
 	var mu sync.Mutex
 	var said strings.Builder

@@ -2,29 +2,15 @@ package e2e_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
-
-// needJDK fails where no Java can be compiled and run.
-func needJDK(t testing.TB) {
-	t.Helper()
-	if _, err := exec.LookPath("javac"); err != nil {
-		t.Fatal("no javac on the PATH; make test installs openjdk-17-jdk-headless")
-	}
-	javas(t)
-}
 
 // TestAProjectOfDotnetIsBuiltAndRun builds the starter in C# with the SDK of .NET Core
 // 3.1, which needs nothing from elsewhere, and runs it in a box.
 func TestAProjectOfDotnetIsBuiltAndRun(t *testing.T) {
 	needRoot(t)
-	if runtime.GOARCH != "amd64" {
-		t.Skip("npm has the SDKs of .NET Core for x86_64 only")
-	}
 	data, dir := t.TempDir(), filepath.Join(t.TempDir(), "hello")
 	if !prefetched(data, &row{Identifier: "dotnetcore3.1"}) {
 		t.Fatal("the SDK of .NET Core 3.1 is not here; make test brings it")
